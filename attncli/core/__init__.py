@@ -1,0 +1,1 @@
+"""The mathematics: no files, no terminal, no NumPy; arrays come with their namespace `xp`."""

@@ -1,0 +1,94 @@
+"""Names of vectors: the user's labels, and the symbols of the unlabelled (q1, k1, v1, b1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attncli.errors import UsageError
+
+Names = tuple[str, ...] | tuple[tuple[str, ...], ...]
+"""One list of labels, or one a batch entry."""
+
+SYMBOLS = {
+    ("query", "query"): "q",
+    ("key", "key"): "k",
+    ("value", "key"): "v",
+    ("heads", "query"): "b",
+    ("joined", "query"): "b",
+    ("output", "query"): "b",
+}
+"""(step, axis) → letter, counted from 1 as on paper; elsewhere the axis's own letter stands."""
+
+LETTERS = {"query": "q", "key": "k", "feature": ""}
+
+
+def symbol(step: str, axis: str) -> str:
+    """The letter of one axis of a step; empty for features, which have none."""
+    return SYMBOLS.get((step, axis), LETTERS.get(axis, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of the query, key and feature axes; an empty tuple where there are none."""
+
+    query: Names = ()
+    key: Names = ()
+    feature: Names = ()
+
+    def given(self, axis: str, batch: int = 0) -> tuple[str, ...]:
+        """The user's labels of an axis in one batch entry; empty where there are none."""
+        names: Names = getattr(self, axis, ())
+        if names and not isinstance(names[0], str):
+            return names[batch] if batch < len(names) else ()  # type: ignore[return-value]
+        return names  # type: ignore[return-value]
+
+    def names(self, step: str, axis: str, n: int, batch: int = 0) -> tuple[str, ...]:
+        """What to write beside the `n` places of an axis of a step: labels, else symbols.
+
+        Features without labels have no names: the result is then empty.
+        """
+        given = self.given(axis, batch)
+        if len(given) == n:
+            return given
+        letter = symbol(step, axis)
+        return tuple(f"{letter}{place + 1}" for place in range(n)) if letter else ()
+
+    def find(self, axis: str, text: str, n: int, batch: int = 0) -> int:
+        """The position, counted from 0, that a label, a position or a symbol names.
+
+        Raises `UsageError` for a label that occurs twice, and for what is not there.
+        """
+        given = self.given(axis, batch)
+        places = [place for place, name in enumerate(given) if name == text]
+        if len(places) == 1:
+            return places[0]
+        if places:
+            raise UsageError(
+                f"{text!r} names {len(places)} {axis} vectors",
+                found=f"positions {_listed(places)}, counted from 0",
+                hint=f"give the position instead, such as {places[0]}",
+            )
+        if text.lstrip("-").isdecimal() and text.isascii():
+            place = int(text)
+        else:
+            letters = {symbol(step, axis) for step in ("query", "key", "value", "output")}
+            match = text[1:].isdecimal() and text[:1] in letters - {""}
+            place = int(text[1:]) - 1 if match else -1
+            if not match:
+                raise UsageError(
+                    f"no {axis} vector is called {text!r}",
+                    expected=f"a label, a position from 0 to {n - 1}"
+                    + (f" or a symbol such as {LETTERS[axis]}1" if LETTERS.get(axis) else ""),
+                    found=f"labels {_listed(given)}" if given else repr(text),
+                )
+        if not 0 <= place < n:
+            raise UsageError(
+                f"there is no {axis} {text}",
+                expected=f"a position from 0 to {n - 1}",
+                found=text,
+            )
+        return place
+
+
+def _listed(items: Sequence[object], most: int = 12) -> str:
+    text = ", ".join(str(item) for item in items[:most])
+    return text + (", …" if len(items) > most else "")

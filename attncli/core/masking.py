@@ -1,0 +1,192 @@
+"""What a query may attend to, and what is added to its scores, asked tile by tile.
+
+A mask answers for a tile (a range of queries, a range of keys): True (all visible), False (none: the
+tile is skipped, no arithmetic), or the booleans of that tile, broadcastable to
+`(… n_queries n_keys)`. So causal masks, windows and lengths never make an n×n array.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from attncli.core.step import Array, Namespace
+
+Visible = bool | Array
+"""True: all; False: none; else booleans `(… n_queries n_keys)`."""
+
+
+class Mask(Protocol):
+    def tile(self, queries: range, keys: range, xp: Namespace) -> Visible:
+        """Which keys of the tile each of its queries may attend to."""
+        ...
+
+
+class Bias(Protocol):
+    def bias(self, queries: range, keys: range, xp: Namespace) -> Array:
+        """What is added to the scores of the tile; finite, broadcastable."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where queries stand among the keys: query i stands at key place i + offset.
+
+    The offset is one integer, or one a batch entry, `(… 1 1)`.
+    """
+
+    offset: int | Array = 0
+
+    def distance(self, queries: range, keys: range, xp: Namespace) -> Array:
+        """Key place less query place, `(… n_queries n_keys)`; negative to the left."""
+        query = xp.arange(queries.start, queries.stop)[:, None] + self.offset
+        return xp.arange(keys.start, keys.stop)[None, :] - query
+
+    def extremes(self, queries: range, keys: range, xp: Namespace) -> tuple[int, int]:
+        """The smallest and the largest distance in a tile."""
+        low = high = self.offset
+        if not isinstance(self.offset, int):
+            low, high = int(xp.min(self.offset)), int(xp.max(self.offset))
+        return keys.start - (queries.stop - 1 + high), keys.stop - 1 - (queries.start + low)
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Keys from `left` places before a query's own place to `right` after it; None is unbounded.
+
+    Causal attention is the band with right 0 and no left bound.
+    """
+
+    places: Places
+    left: int | None = None
+    right: int | None = None
+
+    def tile(self, queries: range, keys: range, xp: Namespace) -> Visible:
+        low, high = self.places.extremes(queries, keys, xp)
+        left = -self.left if self.left is not None else low
+        right = self.right if self.right is not None else high
+        if left <= low and high <= right:
+            return True
+        if high < left or low > right:
+            return False
+        distance = self.places.distance(queries, keys, xp)
+        return (left <= distance) & (distance <= right)
+
+
+@dataclass(frozen=True, eq=False)
+class Lengths:
+    """The first `lengths` keys: an integer, or integers `(… 1 1)` or `(… n_queries 1)`."""
+
+    lengths: int | Array
+
+    def tile(self, queries: range, keys: range, xp: Namespace) -> Visible:
+        lengths = self.lengths
+        if isinstance(lengths, int):
+            low = high = lengths
+        else:
+            if lengths.shape[-2] > 1:
+                lengths = lengths[..., queries.start : queries.stop, :]
+            low, high = int(xp.min(lengths)), int(xp.max(lengths))
+        if keys.stop <= low:
+            return True
+        if keys.start >= high:
+            return False
+        return xp.arange(keys.start, keys.stop)[None, :] < lengths
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Booleans, broadcastable to `(… n_queries n_keys)`: True = may attend."""
+
+    visible: Array
+
+    def tile(self, queries: range, keys: range, xp: Namespace) -> Visible:
+        return _cut(self.visible, queries, keys)
+
+
+@dataclass(frozen=True, eq=False)
+class Addition:
+    """A float table: its finite numbers are added to the scores, its −∞ exclude."""
+
+    table: Array
+    excludes: bool = False
+    """Whether it is a mask (its −∞ exclude) or a bias (finite throughout)."""
+
+    def tile(self, queries: range, keys: range, xp: Namespace) -> Visible:
+        if not self.excludes:
+            return True
+        return _cut(self.table, queries, keys) != -xp.inf
+
+    def bias(self, queries: range, keys: range, xp: Namespace) -> Array:
+        part = _cut(self.table, queries, keys)
+        return xp.where(part == -xp.inf, xp.zeros_like(part), part) if self.excludes else part
+
+
+@dataclass(frozen=True, eq=False)
+class Alibi:
+    """−slope · |distance| (Press et al. 2022, equation of section 3); slopes `(n_heads 1 1)`."""
+
+    places: Places
+    slopes: Array
+
+    def bias(self, queries: range, keys: range, xp: Namespace) -> Array:
+        distance = xp.abs(self.places.distance(queries, keys, xp))
+        return -self.slopes * xp.astype(distance, self.slopes.dtype)
+
+
+def alibi_slopes(n_heads: int) -> list[float]:
+    """The published recipe: 2^(−8/n), 2^(−16/n), … for n a power of two.
+
+    Other head counts take the slopes of the next smaller power of two, and then every other slope
+    of the next larger one (Press et al. 2022, footnote and released code).
+    """
+    power = 1 << (n_heads.bit_length() - 1)
+    slopes = [2.0 ** (-8 * (head + 1) / power) for head in range(power)]
+    between = [2.0 ** (-8 * (head + 1) / (2 * power)) for head in range(0, 2 * power, 2)]
+    return slopes + between[: n_heads - power]
+
+
+@dataclass(frozen=True, eq=False)
+class Relative:
+    """table[m + distance], the distance clamped to −m … m (Shaw et al. 2018, section 3.1).
+
+    The table is `(2m+1)` or `(n_heads 2m+1)`.
+    """
+
+    places: Places
+    table: Array
+
+    def bias(self, queries: range, keys: range, xp: Namespace) -> Array:
+        m = (self.table.shape[-1] - 1) // 2
+        distance = self.places.distance(queries, keys, xp)
+        entry = xp.clip(distance, -m, m) + m  # (… n_queries n_keys)
+        if self.table.ndim == 1:
+            return xp.reshape(xp.take(self.table, xp.reshape(entry, (-1,))), entry.shape)
+        heads = []
+        for head in range(self.table.shape[0]):
+            row = xp.take(self.table[head, :], xp.reshape(entry, (-1,)))
+            heads.append(xp.reshape(row, entry.shape))
+        # Places that differ by batch entry come as (… 1 n_queries n_keys): heads fill that axis.
+        if entry.ndim > 2:
+            return xp.concat(heads, axis=-3)
+        return xp.stack(heads, axis=-3)
+
+
+def visible(masks: Iterable[Mask], queries: range, keys: range, xp: Namespace) -> Visible:
+    """What every mask lets through."""
+    result: Visible = True
+    for mask in masks:
+        answer = mask.tile(queries, keys, xp)
+        if answer is False:
+            return False
+        if answer is not True:
+            result = answer if result is True else result & answer
+    return result
+
+
+def _cut(table: Array, queries: range, keys: range) -> Array:
+    """The tile of a table whose last two axes may be 1, which stands for all."""
+    if table.shape[-1] > 1:
+        table = table[..., keys.start : keys.stop]
+    if table.ndim > 1 and table.shape[-2] > 1:
+        table = table[..., queries.start : queries.stop, :]
+    return table

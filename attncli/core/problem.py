@@ -1,0 +1,52 @@
+"""What every kind of problem has in common."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from attncli.core.labels import Labels
+from attncli.core.step import Namespace, Steps
+
+Notation = Literal["rows", "columns"]
+Layout = Literal["heads-first", "tokens-first", "sequence-first"]
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How a problem is shown: nothing here changes a number."""
+
+    title: str = ""
+    source: str = ""
+    """The problem file as the user named it; empty for a problem made in Python."""
+    notation: Notation = "rows"
+    layout: Layout = "heads-first"
+    labels: Labels = field(default_factory=Labels)
+
+
+class Problem(Protocol):
+    """Whatever has steps. Frozen and validated; arrays are in rows notation, heads first."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def presentation(self) -> Presentation: ...
+    @property
+    def dtype(self) -> str:
+        """`float32` or `float64`: the type in which the steps are computed and written."""
+        ...
+
+    def steps(self, xp: Namespace) -> Steps:
+        """The recipe, in the namespace `xp`."""
+        ...
+
+    def facts(self) -> tuple[str, ...]:
+        """What will be computed, in a few words each: sizes, similarity, scaled or not, dtype."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """The settings in force, as plain values for JSON."""
+        ...
+
+    def memory(self, keep: Collection[str] | None) -> int:
+        """An estimate of the bytes that the steps need when only those in `keep` stay."""
+        ...

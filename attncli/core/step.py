@@ -1,0 +1,48 @@
+"""The language in which every algorithm here is written.
+
+An algorithm is a generator: it yields its steps, is sent each step's value back and returns its
+result. Whoever consumes it decides what happens: keep the last value, print a table, pause between
+steps, or send plain copies back (the worked arithmetic). So nothing is computed twice, once to
+know and once to show.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Array = Any
+"""An array of the namespace in use. NumPy, CuPy, PyTorch or object arrays of worked scalars."""
+
+Namespace = Any
+"""A Python array API standard namespace (2023.12), plus `erf` where a recipe needs it."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Step:
+    """One named result on the way, in rows notation.
+
+    `name` is stable: JSON key, NPZ member, lesson anchor, test key. `axes` names every axis of
+    `value`, last ones last: `batch`, `head`, then `query`, `key` or `feature`.
+    """
+
+    name: str
+    value: Array
+    axes: tuple[str, ...]
+
+
+Steps = Generator[Step, Array, Array]
+"""Yields steps, is sent each step's value back, returns the result."""
+
+ON_REQUEST = frozenset({"lse"})
+"""Steps that are shown and written only when they are asked for by name."""
+
+
+def run(steps: Steps) -> Iterator[Step]:
+    """Drive a recipe: yield each of its steps and send the step's own value back."""
+    try:
+        step = next(steps)
+        while True:
+            yield step
+            step = steps.send(step.value)
+    except StopIteration:
+        return
