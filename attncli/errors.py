@@ -8,7 +8,6 @@ which the place decides.
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-
 MOST_LINES = 4
 
 
@@ -43,6 +42,7 @@ class AttncliError(Exception):
         expected: str = "",
         found: str = "",
         hint: str = "",
+        choices: tuple[str, ...] = (),
         subject: str = "",
         place: Place | None = None,
     ) -> None:
@@ -51,6 +51,8 @@ class AttncliError(Exception):
         self.expected = expected
         self.found = found
         self.hint = hint
+        self.choices = choices
+        """What the reader may choose from, a line each, in place of expected and found."""
         self.subject = subject
         self.place = place
 
@@ -73,9 +75,10 @@ class AttncliError(Exception):
             lines.append(f"  expected {self.expected}, found {self.found}")
         elif self.expected or self.found:
             lines.append("  " + (f"expected {self.expected}" if self.expected else self.found))
+        lines += [f"  {choice}" for choice in self.choices]
         if self.hint:
             lines.append(f"hint: {self.hint}")
-        lines = "\n".join(lines).split("\n")
+        lines = [printable(line) for line in lines]
         if self.place and self.place.text.strip() and len(lines) < MOST_LINES:
             lines.insert(1, "  " + _window(self.place.text, self.place.column or 1))
         return lines
@@ -84,9 +87,16 @@ class AttncliError(Exception):
         return "\n".join(self.lines())
 
 
+def printable(text: str) -> str:
+    """A text on one line: what is not printable, line ends among it, becomes a visible escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _window(text: str, column: int, width: int = 72) -> str:
     """The part of a long line around a column."""
-    text = text.rstrip().replace("\t", " ")
+    text = printable(text.replace("\t", " ").rstrip())
     if len(text) <= width:
         return text.strip()
     start = max(0, min(column - 1 - width // 2, len(text) - width))

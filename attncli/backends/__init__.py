@@ -55,7 +55,7 @@ BACKENDS = {
 
 
 def find(name: str) -> Backend:
-    """The backend of this name, ready to compute; raises `BackendError` with the names there are."""
+    """The backend of this name, ready to compute; raises `BackendError` for an unknown one."""
     if name not in BACKENDS:
         raise BackendError(
             f"there is no backend {name!r}",

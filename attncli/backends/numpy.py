@@ -24,7 +24,8 @@ class Functions:
 
     def erf(self, x: Array) -> Array:
         """2/√π ∫₀ˣ exp(−t²) dt, to the last digit of the C library, element by element."""
-        return self._erf(x).astype(x.dtype)
+        result: Array = np.asarray(self._erf(x), dtype=x.dtype)
+        return result
 
 
 class NumpyBackend:

@@ -18,7 +18,7 @@ def shown(step: Step, notation: Notation, xp: Namespace) -> Step:
 
 
 def laid_out(step: Step, layout: Layout, xp: Namespace) -> Array:
-    """The output in the layout of the inputs: tokens-first `(… n H d)`, sequence-first `(n B d)`."""
+    """The output as the inputs lie: tokens-first `(… n H d)`, sequence-first `(n B d)`."""
     value = step.value
     if layout == "tokens-first" and "head" in step.axes:
         return xp.moveaxis(value, -3, -2)

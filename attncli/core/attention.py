@@ -1,4 +1,4 @@
-"""The recipe of attention: similarity → scale → softcap → bias → mask → normalizer → weighted sum."""
+"""The recipe of attention: similarity, scale, softcap, bias, mask, normalizer, weighted sum."""
 
 from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,10 @@ from attncli.core.masking import Bias, Mask, visible
 from attncli.core.normalize import Normalizer, Softmax
 from attncli.core.problem import Presentation
 from attncli.core.rotary import Rotary
+from attncli.core.shapes import broadcast, by, check_leading
 from attncli.core.similarity import Cosine, ScaledDot, Similarity
 from attncli.core.step import Array, Namespace, Step, Steps
+from attncli.core.weighted import weighted_sum
 from attncli.errors import InputError, RefusedError
 
 MaskedRow = Literal["zero", "nan", "uniform", "error"]
@@ -79,7 +81,9 @@ class Attention:
 
     @property
     def n_queries(self) -> int:
-        return int((self.query if self.scores is None else self.scores).shape[-2])  # type: ignore[union-attr]
+        first = self.query if self.scores is None else self.scores
+        assert first is not None
+        return int(first.shape[-2])
 
     @property
     def n_new_keys(self) -> int:
@@ -104,7 +108,7 @@ class Attention:
             if tensor is not None:
                 lead = list(tensor.shape[:-2])
                 shapes.append([*lead[:-1], 1] if self.head_axis and lead else lead)
-        return _broadcast(shapes)
+        return broadcast(shapes)
 
     @property
     def n_heads(self) -> int:
@@ -137,10 +141,10 @@ class Attention:
         """Whether keys can be left out: a mask is on, or scores are given (with their −∞)."""
         return (bool(self.masks) and self.masked_by is None) or self.scores is not None
 
-    def _vectors(
-        self, xp: Namespace
-    ) -> Generator[Step, Array, tuple[Array, Array, Array | None]]:
-        query, key, value = self.query, self.key, self.value
+    def _vectors(self, xp: Namespace) -> Generator[Step, Array, tuple[Array, Array, Array | None]]:
+        query: Array = self.query
+        key: Array = self.key
+        value: Array = self.value
         if self.rotary is not None:
             query, key = self.rotary.query(query, xp), self.rotary.key(key, xp)
         if self.past_key is not None:
@@ -278,7 +282,7 @@ class Attention:
         for name in ("key", "value"):
             vectors = getattr(self, name)
             if vectors is not None:
-                _check_leading(name, vectors.shape, query.shape, self.head_axis)
+                check_leading(name, vectors.shape, query.shape, self.head_axis)
         if self.value is not None and self.head_axis and self.value.ndim > 2 and key.ndim > 2:
             kv_heads, value_heads = key.shape[-3], self.value.shape[-3]
             if kv_heads != value_heads:
@@ -315,9 +319,9 @@ class Attention:
             old_shape[-2] = new_shape[-2] = 0
             if old_shape != new_shape:
                 raise InputError(
-                    f"past.{name} has the shape {_by(old.shape)}, {name} {_by(new.shape)}",
+                    f"past.{name} has the shape {by(old.shape)}, {name} {by(new.shape)}",
                     expected="equal axes but for the number of vectors: the cache stands in front",
-                    found=_by(old.shape),
+                    found=by(old.shape),
                     subject="past",
                 )
         if self.past_value is not None and self.past_value.shape[-2] != self.n_past:
@@ -395,64 +399,10 @@ class Attention:
         pairs = self.n_queries * self.n_keys * prod(self.leading)
         square = {"scores", "scaled", "capped", "biased", "masked", "weights"}
         kept = len(square & {*self.step_names()} & (square if keep is None else {*keep}))
-        vectors = sum(array.size for array in (self.query, self.key, self.value) if array is not None)
+        given = (self.query, self.key, self.value)
+        vectors = sum(int(array.size) for array in given if array is not None)
         return (pairs * (kept + 4) + 3 * vectors) * (8 if self.dtype == "float64" else 4)
-
-
-def weighted_sum(weights: Array, value: Array, left_out: Array | None, xp: Namespace) -> Array:
-    """Σ_j w_ij v_j over the keys that are not left out, `(… n_queries d_v)`.
-
-    A key that is left out cannot reach the output, not even with NaN or infinity: its value is
-    never multiplied by its weight of zero.
-    """
-    finite = xp.isfinite(value)
-    if left_out is None or xp.all(finite):
-        return xp.matmul(weights, value)
-    output = xp.matmul(weights, xp.where(finite, value, xp.zeros_like(value)))
-    weights = xp.where(left_out & (weights == 0), xp.zeros_like(weights), weights)
-    for key in range(value.shape[-2]):
-        if xp.all(finite[..., key, :]):
-            continue
-        poison = xp.where(finite[..., key, :], xp.zeros_like(value[..., key, :]), value[..., key, :])
-        reaches = weights[..., :, key, None] * poison[..., None, :]  # (… n_queries d_v)
-        skip = left_out[..., :, key, None] & (weights[..., :, key, None] == 0)
-        output = output + xp.where(skip, xp.zeros_like(reaches), reaches)
-    return output
 
 
 def _append(first: Array, second: Array, xp: Namespace) -> Array:
     return xp.concat([first, second], axis=-2)
-
-
-def _broadcast(shapes: list[list[int]]) -> tuple[int, ...]:
-    longest = max(map(len, shapes), default=0)
-    padded = [[1] * (longest - len(shape)) + shape for shape in shapes]
-    return tuple(max(sizes) if 0 not in sizes else 0 for sizes in zip(*padded, strict=True))
-
-
-def _check_leading(
-    name: str, shape: tuple[int, ...], query: tuple[int, ...], head_axis: bool
-) -> None:
-    """Raise `InputError` unless the leading axes of key or value fit those of the query."""
-    lead, query_lead = list(shape[:-2]), list(query[:-2])
-    if head_axis and lead and query_lead:
-        heads, kv_heads = query_lead.pop(), lead.pop()
-        if kv_heads == 0 or heads % kv_heads:
-            raise InputError(
-                f"{name} has {kv_heads} heads, query has {heads}",
-                expected="a number of key heads that divides the number of query heads",
-                found=f"{heads} / {kv_heads}",
-                subject=name,
-            )
-    for a, b in zip(reversed(lead), reversed(query_lead), strict=False):
-        if a != b and 1 not in (a, b):
-            raise InputError(
-                f"{name} has the shape {_by(shape)}, query {_by(query)}",
-                expected=f"leading axes that agree or are 1: {b} here",
-                found=str(a),
-                subject=name,
-            )
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "(" + " × ".join(map(str, shape)) + ")"

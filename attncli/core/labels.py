@@ -38,7 +38,7 @@ class Labels:
         """The user's labels of an axis in one batch entry; empty where there are none."""
         names: Names = getattr(self, axis, ())
         if names and not isinstance(names[0], str):
-            return names[batch] if batch < len(names) else ()  # type: ignore[return-value]
+            return names[batch] if batch < len(names) else ()
         return names  # type: ignore[return-value]
 
     def names(self, step: str, axis: str, n: int, batch: int = 0) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What a query may attend to, and what is added to its scores, asked tile by tile.
 
-A mask answers for a tile (a range of queries, a range of keys): True (all visible), False (none: the
-tile is skipped, no arithmetic), or the booleans of that tile, broadcastable to
+A mask answers for a tile (a range of queries, a range of keys): True (all visible), False (none:
+the tile is skipped, no arithmetic), or the booleans of that tile, broadcastable to
 `(… n_queries n_keys)`. So causal masks, windows and lengths never make an n×n array.
 """
 

@@ -8,6 +8,8 @@ from attncli.core.step import Array, Namespace, Step
 SATURATED = 0.9995
 """A weight from here on is 1.000 with three digits."""
 
+SCORES = ("scores", "scaled", "capped", "biased", "masked")
+
 
 class Notes:
     """Collects notes while a recipe runs: `see` every step, then read `sentences`."""
@@ -17,45 +19,45 @@ class Notes:
         self.masked_row = masked_row
         self.is_softmax = is_softmax
         self.sentences: list[str] = []
-        self._candidates: Array = None
+        self._scores: Array = None
+        """The scores as the normalizer sees them."""
 
     def see(self, step: Step, xp: Namespace) -> None:
-        """Look at one step."""
+        """Look at one step; each look is one pass over it."""
+        if step.name in SCORES:
+            self._scores = step.value
         if step.name in ("scores", "masked"):
-            self._candidates = xp.sum(xp.astype(step.value != -xp.inf, xp.int64), axis=-1)
-        if step.name == "masked" or (step.name == "scores" and xp.any(self._candidates == 0)):
-            self._nothing_to_see(step, xp)
-        if step.name == "weights":
+            best = xp.max(step.value, axis=-1)  # (… n_queries)
+            self._nothing_to_see(step, best == -xp.inf, xp)
+            if step.name == "scores":
+                self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
+        elif step.name == "weights" and self.is_softmax:
             self._saturated(step, xp)
-        if step.name in ("scores", "output"):
-            self._lost(step, xp)
+        elif step.name == "output":
+            self._lost(step, xp.any(~xp.isfinite(step.value), axis=-1), xp)
 
-    def _nothing_to_see(self, step: Step, xp: Namespace) -> None:
-        empty = self._candidates == 0  # (… n_queries)
-        sentence = next(self._named(step, empty, "may attend to nothing", xp), "")
+    def _nothing_to_see(self, step: Step, empty: Array, xp: Namespace) -> None:
         get = {
             "zero": "weights and output are zero there",
             "nan": "weights and output are NaN there",
             "uniform": "all keys get the same weight there",
         }
-        if sentence and sentence not in " ".join(self.sentences):
-            self.sentences.append(f"{sentence}: {get.get(self.masked_row, 'refused')}")
+        for sentence in self._named(step, empty, "may attend to nothing", xp):
+            note = f"{sentence}: {get.get(self.masked_row, 'that is refused')}"
+            self.sentences.append(note)
 
     def _saturated(self, step: Step, xp: Namespace) -> None:
-        if not self.is_softmax or self._candidates is None or step.value.shape[-1] < 2:
+        one = xp.max(step.value, axis=-1) >= SATURATED
+        if not xp.any(one):
             return
-        one = (xp.max(step.value, axis=-1) >= SATURATED) & (self._candidates > 1)
+        # A query that sees a single key must give it everything: nothing to warn of.
+        one = one & (xp.sum(xp.astype(self._scores != -xp.inf, xp.int64), axis=-1) > 1)
         for sentence in self._named(step, one, "gives one key all of its weight", xp):
             self.sentences.append(f"{sentence}: the scores lie far apart (see scale, temperature)")
 
-    def _lost(self, step: Step, xp: Namespace) -> None:
-        lost = ~xp.isfinite(step.value)
-        if step.name == "scores":
-            lost = lost & (step.value != -xp.inf)
-        if xp.any(lost):
-            count = int(xp.sum(xp.astype(lost, xp.int64)))
-            cells = "1 cell" if count == 1 else f"{count} cells"
-            self.sentences.append(f"{step.name} holds NaN or infinity in {cells}")
+    def _lost(self, step: Step, lost: Array, xp: Namespace) -> None:
+        for sentence in self._named(step, lost, f"has NaN or infinity in {step.name}", xp):
+            self.sentences.append(sentence)
 
     def _named(self, step: Step, flags: Array, what: str, xp: Namespace) -> Iterator[str]:
         """A sentence about the flagged queries `(… n_queries)`; none if no query is flagged."""
@@ -75,5 +77,5 @@ class Notes:
         if count == 1:
             yield f"{first} {what}"
         else:
-            plural = what.replace("gives", "give").replace("its weight", "their weight")
+            plural = what.replace("gives", "give").replace("has", "have").replace("its", "their")
             yield f"{count} of {flat.shape[0]} queries {plural}, first {first}"

@@ -6,21 +6,17 @@ queries of a tile against all its keys). Leading axes broadcast; tables multiply
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
+from attncli.core.shapes import by
 from attncli.core.step import Array, Namespace
 from attncli.errors import InputError, RefusedError
 
 
-def table(meaning: str) -> Any:
-    """A parameter that is a table of numbers; `meaning` gives its shape and default."""
-    return field(default=None, metadata={"meaning": meaning})
-
-
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """s(q, k), larger where the key fits better."""
+    """s(q, k), larger where the key fits better. A subclass with parameters is a dataclass too."""
 
     name: ClassVar[str]
 
@@ -52,7 +48,6 @@ class Similarity:
         return self.pair(*self.prepare(query, key, xp), xp)
 
 
-@dataclass(frozen=True, eq=False)
 class Dot(Similarity):
     """s = q·k (Luong et al. 2015, "dot")."""
 
@@ -62,14 +57,13 @@ class Dot(Similarity):
         return xp.matmul(query, xp.matrix_transpose(key))  # (… n_queries n_keys)
 
 
-@dataclass(frozen=True, eq=False)
 class ScaledDot(Dot):
     """s = q·k, then scaled by 1/√d_k (Vaswani et al. 2017, equation 1)."""
 
     name: ClassVar[str] = "scaled-dot"
 
     def auto_scale(self, d_k: int) -> float | None:
-        return d_k**-0.5
+        return float(d_k**-0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +114,10 @@ class General(Dot):
     """s = q W kᵀ + b (Luong et al. 2015, "general")."""
 
     name: ClassVar[str] = "general"
-    weight: Array = table("(d_q d_k), identity if absent")
-    bias: Array = table("one number, 0 if absent")
+    weight: Array = None
+    """(d_q d_k), identity if absent."""
+    bias: Array = None
+    """One number, 0 if absent."""
 
     def check(self, d_query: int, d_key: int) -> None:
         if self.weight is None:
@@ -142,10 +138,14 @@ class Additive(Similarity):
     """s = vᵀ tanh(q W_q + k W_k + b) (Bahdanau et al. 2015)."""
 
     name: ClassVar[str] = "additive"
-    query_weight: Array = table("(d_q h), identity if absent")
-    key_weight: Array = table("(d_k h), identity if absent")
-    bias: Array = table("(h), 0 if absent")
-    score_weight: Array = table("(h), ones if absent")
+    query_weight: Array = None
+    """(d_q h), identity if absent."""
+    key_weight: Array = None
+    """(d_k h), identity if absent."""
+    bias: Array = None
+    """(h), 0 if absent."""
+    score_weight: Array = None
+    """(h), ones if absent."""
 
     def check(self, d_query: int, d_key: int) -> None:
         widths = []
@@ -180,7 +180,9 @@ class Additive(Similarity):
         scores: Array = 0
         for h in range(query.shape[-1]):
             hidden = xp.tanh(query[..., :, None, h] + key[..., None, :, h])
-            scores = scores + (hidden if self.score_weight is None else hidden * self.score_weight[h])
+            if self.score_weight is not None:
+                hidden = hidden * self.score_weight[h]
+            scores = scores + hidden
         return scores
 
 
@@ -206,7 +208,7 @@ class MLP(Similarity):
             raise InputError(
                 "mlp needs layers",
                 expected="layers: [{weight, bias, activation}, …]",
-                hint="similarity: {name: mlp, layers: [{weight: …}, {weight: …, activation: none}]}",
+                hint="similarity: {name: mlp, layers: [{weight: …}, {weight: …}]}",
                 subject="similarity",
             )
         d, reason = d_query + d_key, "the first layer reads [q; k]"
@@ -244,7 +246,6 @@ class MLP(Similarity):
         return hidden[..., 0]
 
 
-@dataclass(frozen=True, eq=False)
 class Euclidean(Similarity):
     """s = −‖q − k‖², from the differences: no cancellation between close vectors."""
 
@@ -259,7 +260,6 @@ class Euclidean(Similarity):
         return -distance
 
 
-@dataclass(frozen=True, eq=False)
 class Gaussian(Euclidean):
     """s = −‖q − k‖²/2: with softmax, Nadaraya-Watson regression with a Gaussian kernel."""
 
@@ -293,15 +293,11 @@ def fits(name: str, array: Array, shape: tuple[int, ...], why: str) -> None:
     """Raise `InputError` unless a parameter of the similarity has this shape."""
     if array.shape != shape:
         raise InputError(
-            f"{name} of the similarity has the shape {_shape(array.shape)}",
-            expected=f"{_shape(shape)} ({why})",
-            found=_shape(array.shape),
+            f"{name} of the similarity has the shape {by(array.shape)}",
+            expected=f"{by(shape)} ({why})",
+            found=by(array.shape),
             subject="similarity",
         )
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "(" + " × ".join(map(str, shape)) + ")" if shape else "a single number"
 
 
 def _matrix(weight: Array) -> Array:

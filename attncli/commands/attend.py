@@ -1,0 +1,55 @@
+"""`attend`: the main job."""
+
+from typing import Annotated
+
+import typer
+
+from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli attend problem.yaml --steps weights,output
+
+attncli attend q.npy k.npy v.npy --causal --align bottom-right -o out.npz
+
+attncli attend data.npz --similarity cosine --focus 3 --format json"""
+
+
+@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE)
+def attend(
+    problem: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROBLEM",
+            help="A problem file, an NPZ or safetensors with query, key and value, three files "
+            "Q K V, or - for stdin.",
+            show_default=False,
+        ),
+    ],
+    *,
+    options: Options,
+) -> None:
+    """Compute a problem and show every step."""
+    from time import perf_counter
+
+    from attncli.commands.output import Destination
+    from attncli.solve import solve
+
+    destination = Destination.of(options)
+    opened = options.problem(problem)
+    display = options.display(opened, to_file=destination.path is not None)
+    started = perf_counter()
+    trace = solve(
+        opened,
+        backend=options.backend,
+        threads=options.threads,
+        notation=options.notation,
+        keep=destination.kept(display),
+        max_memory=options.memory_limit(),
+    )
+    seconds = perf_counter() - started
+    destination.write(trace, display)
+    if options.verbose and not options.quiet:
+        destination.say(f"computed in {seconds:.3g} s on {options.backend}")
+    destination.suggest(trace, problem)

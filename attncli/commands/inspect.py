@@ -1,0 +1,162 @@
+"""`inspect`: what is in a file, what a problem will compute, and conversion between formats."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attncli.commands.options import COMPUTATION, OUTPUT, Options, accepts
+from attncli.errors import UsageError
+
+if TYPE_CHECKING:
+    from attncli.files.summary import Summary
+    from attncli.files.vectors import Tensor
+
+BARS = " ▁▂▃▄▅▆▇█"
+ASCII_BARS = " .:-=+*#@"
+
+
+@accepts(COMPUTATION, OUTPUT)
+def inspect(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE…",
+            help="Problem files, tensors (NPY, CSV, TSV, NPZ, safetensors), or FILE:NAME.",
+            show_default=False,
+        ),
+    ],
+    *,
+    options: Options,
+) -> None:
+    """Show what is in a file, and what a problem will compute; with -o convert it."""
+    if options.output is not None:
+        _convert(files, options)
+        return
+    from attncli.files.convert import is_problem
+
+    for number, source in enumerate(files):
+        if number:
+            print()
+        if is_problem(source):
+            _problem(source, options)
+        else:
+            _tensors(source)
+
+
+def _convert(files: list[str], options: Options) -> None:
+    from attncli.commands.output import refuse_existing
+    from attncli.files.commit import commit
+    from attncli.files.convert import writer
+    from attncli.formats.display import plain
+
+    if len(files) != 1:
+        raise UsageError(f"-o converts one file, not {len(files)}", expected="one FILE")
+    target = Path(options.output)
+    if options.output == "-":
+        raise UsageError("inspect -o -", expected="a file: its suffix says what to write")
+    write, lost = writer(files[0], target)
+    refuse_existing(target, options.force)
+    commit(target, write, force=options.force)
+    if not options.quiet:
+        left_out = f"; left out, since it holds tensors only: {', '.join(lost)}" if lost else ""
+        print(plain(f"wrote {target}{left_out}"), file=sys.stderr)
+
+
+def _problem(source: str, options: Options) -> None:
+    from attncli.commands.options import encodes_unicode
+    from attncli.files.convert import problem_tensors
+    from attncli.files.problem import merge, open_problem, read_entries
+    from attncli.formats.display import plain, spelled
+
+    problem = open_problem([source], options.overrides)
+    shown = problem.presentation
+    title = plain(shown.title or source)
+    unicode = encodes_unicode(sys.stdout.encoding)
+    words = str if unicode else spelled
+    print(title if unicode else plain(title, ascii=True))
+    print(words(f"  kind     {problem.kind}, {shown.notation}"))
+    print(words(f"  computes {' · '.join(problem.facts())}"))
+    print(f"  steps    {', '.join(problem.step_names())}")
+    print(f"  memory   {problem.memory(None) / 1e6:.3g} MB for all steps")
+    settings = {
+        key: value
+        for key, value in problem.choices.items()
+        if key not in ("kind", "title", "similarity", "normalizer", "notation", "dtype")
+    }
+    if settings:
+        listed = ", ".join(f"{key} {_spoken(value)}" for key, value in settings.items())
+        print(plain(f"  settings {listed}", ascii=not unicode))
+    if source != "-":
+        base = Path(source).parent
+        entries = merge(read_entries(source), options.overrides)
+        _table(problem_tensors(entries, base), unicode)
+
+
+def _spoken(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return "[" + ", ".join("null" if item is None else str(item) for item in value) + "]"
+    return str(value)
+
+
+def _tensors(source: str) -> None:
+    from attncli.commands.options import encodes_unicode
+    from attncli.files.convert import tensors
+    from attncli.formats.display import plain
+
+    unicode = encodes_unicode(sys.stdout.encoding)
+    print(plain(source, ascii=not unicode))
+    _table(tensors(source), unicode)
+
+
+def _table(arrays: "dict[str, Tensor]", unicode: bool) -> None:
+    """Name, shape, type, range, mean, what is not finite, and the distribution."""
+    from attncli.files.summary import summarize
+    from attncli.formats.display import plain
+
+    times = "×" if unicode else "x"
+    heads = ("", "shape", "type", "least", "greatest", "mean", "")
+    rows = []
+    for name, array in arrays.items():
+        summary = summarize(array)
+        rows.append(
+            (
+                plain(name, ascii=not unicode),
+                times.join(map(str, summary.shape)) or "one number",
+                summary.dtype,
+                *(_number(value) for value in (summary.least, summary.greatest, summary.mean)),
+                _distribution(summary, BARS if unicode else ASCII_BARS) + _lost(summary),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        cells = [
+            cell.rjust(width) if 3 <= column <= 5 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print(("  " + "  ".join(cells)).rstrip())
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.5g}"
+
+
+def _distribution(summary: "Summary", bars: str) -> str:
+    """The counts of the bins as a row of small bars, from least to greatest."""
+    most = max(summary.counts, default=0)
+    if not most or summary.least == summary.greatest:
+        return ""
+    steps = len(bars) - 1
+    return "".join(bars[-(-count * steps // most)] for count in summary.counts)
+
+
+def _lost(summary: "Summary") -> str:
+    parts = [
+        f"{count} {name}"
+        for count, name in ((summary.n_nan, "NaN"), (summary.n_infinite, "infinite"))
+        if count
+    ]
+    return "  " + ", ".join(parts) if parts else ""

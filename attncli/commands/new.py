@@ -1,0 +1,49 @@
+"""`new`: problems to start from, the samples that ship with attncli."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attncli.commands.options import OUTPUT, Options, accepts
+from attncli.errors import UsageError
+
+
+@accepts(OUTPUT)
+def new(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KIND", help="Which problem; without it, all are listed.", show_default=False
+        ),
+    ] = None,
+    *,
+    options: Options,
+) -> None:
+    """Start a problem: a commented file that runs."""
+    from attncli.files.samples import listing, sample
+
+    if kind is None:
+        if options.output is not None:
+            raise UsageError("new -o without KIND", expected="new KIND -o PATH", found="-o")
+        listed = listing()
+        width = max(len(name) for name in listed)
+        for name, about in listed.items():
+            print(f"{name:<{width}}  {about}")
+        if not options.quiet and sys.stdout.isatty():
+            print("\nnext: attncli new soft-addressing -o first.yaml")
+        return
+    chosen = sample(kind)
+    if options.output in (None, "-"):
+        print(chosen.text, end="")
+        if chosen.data and not options.quiet:
+            print(f"-o {chosen.path.name} copies {chosen.data[0].name} too", file=sys.stderr)
+        return
+    path = Path(options.output)
+    if path.is_dir():
+        path = path / chosen.path.name
+    written = chosen.copy(path, force=options.force)
+    if not options.quiet:
+        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
+        print(f"next: attncli attend {path}", file=sys.stderr)

@@ -1,0 +1,292 @@
+"""The options that commands share: their flags, panels and help, defined once.
+
+Flags of a problem's keys come from the schema. `@accepts(…)` gives a command the options of some
+panels and hands it what was chosen.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attncli.errors import UsageError
+from attncli.files.schema import KEYS
+from attncli.files.types import Boolean
+
+if TYPE_CHECKING:
+    from attncli.core.attention import Attention
+    from attncli.core.problem import Notation
+    from attncli.files.types import Entry
+    from attncli.formats.display import Display
+
+LONGEST_METAVAR = 20
+"""Longer ones are spelled out in the help text instead."""
+
+COMPUTATION, DISPLAY, OUTPUT, MACHINE = "Computation", "Display", "Output", "Machine"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One option: its parameter's name, type, and what Typer shows of it."""
+
+    name: str
+    kind: Any
+    panel: str
+    names: tuple[str, ...]
+    help: str
+    metavar: str | None = None
+    default: Any = None
+
+    def parameter(self) -> inspect.Parameter:
+        option = typer.Option(
+            *self.names,
+            help=self.help,
+            metavar=self.metavar,
+            rich_help_panel=self.panel,
+            show_default=False,
+        )
+        return inspect.Parameter(
+            self.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=self.default,
+            annotation=Annotated[self.kind, option],
+        )
+
+
+def _key_flag(name: str) -> Flag:
+    key, option = KEYS[name], "--" + name.replace("_", "-")
+    text, metavar = key.help, key.type.metavar
+    if len(metavar) > LONGEST_METAVAR:
+        choices, metavar = metavar.partition("|'")[0], "NAME"
+        text += ": " + choices.replace("|", ", ")
+    text = text.replace("[", r"\[")
+    if key.default:
+        text += f" [dim](default: {key.default})[/dim]"
+    if isinstance(key.type, Boolean):
+        return Flag(name, bool | None, COMPUTATION, (f"{option}/--no-{option[2:]}",), text, " ")
+    return Flag(name, str | None, COMPUTATION, (option,), text, metavar)
+
+
+FLAGS = (
+    *(_key_flag(name) for name, key in KEYS.items() if key.flag),
+    Flag(
+        "settings",
+        list[str] | None,
+        COMPUTATION,
+        ("--set",),
+        "any other key, dotted inside a mapping: rope.base=500 (repeatable)",
+        "KEY=VALUE",
+    ),
+    Flag("steps", str | None, DISPLAY, ("--steps",), "which steps to show", "all|none|NAME,…"),
+    Flag(
+        "focus",
+        str | None,
+        DISPLAY,
+        ("--focus",),
+        "show only this query, or head=1,query=0:8,key=it",
+        "PLACE",
+    ),
+    Flag("digits", int | None, DISPLAY, ("--digits",), "decimals to show (default: 3)", "N"),
+    Flag(
+        "format",
+        str | None,
+        DISPLAY,
+        ("--format",),
+        "of the report: table, json, yaml, csv or markdown (default: by the suffix of -o)",
+        "NAME",
+    ),
+    Flag("color", str, DISPLAY, ("--color",), "shade the weights", "auto|always|never", "auto"),
+    Flag("width", int | None, DISPLAY, ("--width",), "columns of the report", "N"),
+    Flag("output", str | None, OUTPUT, ("--output", "-o"), "write here; - is stdout", "FILE"),
+    Flag("force", bool, OUTPUT, ("--force", "-f"), "replace a file that exists", " ", False),
+    Flag("quiet", bool, OUTPUT, ("--quiet", "-q"), "say nothing on stderr but errors", " ", False),
+    Flag("verbose", bool, OUTPUT, ("--verbose", "-v"), "say the time on stderr", " ", False),
+    Flag("debug", bool, OUTPUT, ("--debug",), "show the traceback of an error", " ", False),
+    Flag("backend", str, MACHINE, ("--backend",), "what computes", "NAME", "numpy"),
+    Flag("threads", int | None, MACHINE, ("--threads",), "threads of the matrix products", "N"),
+    Flag(
+        "max_memory",
+        str | None,
+        MACHINE,
+        ("--max-memory",),
+        "refuse to take more, such as 500MB or 2GiB (default: what is free)",
+        "SIZE",
+    ),
+)
+
+
+class Options:
+    """What the command line chose."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @cached_property
+    def overrides(self) -> "dict[str, Entry]":
+        """The keys of the problem that flags and `--set` give."""
+        from attncli.files.problem import flag, merge, setting
+
+        entries: dict[str, Entry] = {}
+        for key in KEYS:
+            value = self.values.get(key)
+            if value is not None and key != "notation":
+                text = str(value).lower() if isinstance(value, bool) else value
+                entries[key] = flag(key, text)
+        for assignment in self.values.get("settings") or ():
+            entries = merge(entries, setting(assignment))
+        return entries
+
+    @cached_property
+    def notation(self) -> "Notation | None":
+        """The notation to show; None: the problem's own."""
+        from attncli.files.problem import flag
+
+        text = self.values.get("notation")
+        return None if text is None else flag("notation", text).value
+
+    def problem(self, sources: Sequence[str]) -> "Attention":
+        """The problem of the files and flags."""
+        from attncli.files.problem import open_problem
+
+        return open_problem(sources, self.overrides)
+
+    def memory_limit(self) -> int | None:
+        """`--max-memory` in bytes."""
+        return None if self.max_memory is None else size(self.max_memory, "--max-memory")
+
+    def display(self, problem: "Attention", *, to_file: bool = False) -> "Display":
+        """How to show the steps, on this terminal or in a file."""
+        from attncli.commands.focus import focus
+        from attncli.formats.display import Display
+
+        chosen = names(self.steps)
+        _known_steps(chosen, problem)
+        return Display(
+            steps=chosen,
+            focus=focus(self.focus, problem) if self.focus else {},
+            digits=_ranged("--digits", self.digits, 0, 17, 3),
+            width=_ranged("--width", self.width, 20, 10_000, 80 if to_file else terminal_width()),
+            color=False if to_file else colored(self.color, sys.stdout),
+            ascii=False if to_file else not encodes_unicode(sys.stdout.encoding),
+        )
+
+
+def accepts(*panels: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, whose last parameter is `options`, the options of these panels."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command).parameters.values())[:-1]
+        flags = [flag for flag in FLAGS if flag.panel in panels]
+
+        @wraps(command)
+        def with_options(**arguments: Any) -> None:
+            mine = {parameter.name: arguments.pop(parameter.name) for parameter in own}
+            command(**mine, options=Options(arguments))
+
+        parameters = [
+            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+            *(flag.parameter() for flag in flags),
+        ]
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {item.name: item.annotation for item in parameters}
+        return with_options
+
+    return decorate
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """`--steps`: None for all, () for none, else the names."""
+    if text is None or text == "all":
+        return None
+    return () if text == "none" else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _known_steps(chosen: Iterable[str] | None, problem: "Attention") -> None:
+    from difflib import get_close_matches
+
+    known = problem.step_names()
+    for name in chosen or ():
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"--steps {name}: this problem has no such step",
+                expected=", ".join(known),
+                found=name,
+                hint=f"did you mean {close[0]}?" if close else "--steps all",
+            )
+
+
+def _ranged(name: str, value: int | None, least: int, most: int, default: int) -> int:
+    if value is None:
+        return default
+    if not least <= value <= most:
+        raise UsageError(f"{name} {value}", expected=f"{least} to {most}", found=str(value))
+    return value
+
+
+def terminal_width() -> int:
+    """The columns of the terminal, or of `COLUMNS`; 80 elsewhere."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return max(20, int(columns))
+    try:
+        return max(20, os.get_terminal_size(sys.stdout.fileno()).columns or 80)
+    except (OSError, ValueError):
+        return 80
+
+
+def colored(choice: str, stream: Any) -> bool:
+    """Whether to write colour: `--color`, then NO_COLOR, FORCE_COLOR, and the terminal itself."""
+    if choice not in ("auto", "always", "never"):
+        raise UsageError(f"--color {choice}", expected="auto, always or never", found=choice)
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE", "0") != "0":
+        return True
+    dumb = os.environ.get("TERM", "") == "dumb" or os.environ.get("CLICOLOR") == "0"
+    return bool(stream.isatty()) and not dumb
+
+
+def encodes_unicode(encoding: str | None) -> bool:
+    """Whether an encoding has the letters of the reports."""
+    try:
+        "−×√→ᵀΣ▁█".encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+
+
+def size(text: str, flag: str) -> int:
+    """Bytes of `500MB`, `2GiB`, `1e9`."""
+    lower = text.strip().lower().removesuffix("b")
+    digits = lower.rstrip("kmgti")
+    try:
+        number = float(digits) * UNITS[lower[len(digits) :]]
+        if not 0 <= number < 2**63:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise UsageError(
+            f"{flag} {text}", expected="a size such as 500MB or 2GiB", found=text
+        ) from None
+    return int(number)

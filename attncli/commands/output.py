@@ -1,0 +1,158 @@
+"""Where results go: a report or arrays, to stdout or through `commit` to a file."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from attncli.errors import OutputError, Place, UsageError
+
+if TYPE_CHECKING:
+    from attncli.commands.options import Options
+    from attncli.formats.display import Display
+    from attncli.solve import Trace
+
+Writer = Callable[[BinaryIO], object]
+ARRAYS = {".npy": "npy", ".npz": "npz", ".safetensors": "safetensors"}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What is written, and where: `path` is None for stdout."""
+
+    path: Path | None
+    format: str
+    """A report's format, or npy, npz or safetensors."""
+    force: bool
+    quiet: bool
+
+    @classmethod
+    def of(cls, options: "Options") -> "Destination":
+        """From `-o` and `--format`: the suffix chooses where the format is not given.
+
+        Raises before anything is computed if the file exists or its kind is unknown.
+        """
+        from attncli.formats import FORMATS
+
+        if options.format is not None and options.format not in FORMATS:
+            raise UsageError(
+                f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
+            )
+        if options.output in (None, "-"):
+            return cls(None, options.format or "table", options.force, options.quiet)
+        path = Path(options.output)
+        format = options.format or _format_of(path)
+        refuse_existing(path, options.force)
+        return cls(path, format, options.force, options.quiet)
+
+    @property
+    def is_arrays(self) -> bool:
+        return self.format in ARRAYS.values()
+
+    def kept(self, display: "Display") -> set[str] | None:
+        """The steps that must be kept; None for all."""
+        if self.format == "npy":
+            return set()
+        kept = display.kept()
+        return None if kept is None else set(kept)
+
+    def write(self, trace: "Trace", display: "Display") -> None:
+        """Write the steps: arrays, or a report."""
+        if self.is_arrays:
+            arrays = _arrays(trace, display) if self.format != "npy" else {"output": trace.output}
+            self._commit(lambda file: _write_arrays(self.format, file, arrays))
+            what = ", ".join(arrays)
+        else:
+            from attncli.formats import render
+
+            text = render(trace, display, self.format)
+            if self.path is None:
+                sys.stdout.write(text if text.endswith("\n") else text + "\n")
+                sys.stdout.flush()
+                return
+            self._commit(lambda file: file.write((text.rstrip("\n") + "\n").encode("utf-8")))
+            what = f"{len(trace.steps)} steps as {self.format}"
+        self.say(f"wrote {self.path}: {what}")
+
+    def _commit(self, write: "Writer") -> None:
+        from attncli.files.commit import commit
+
+        assert self.path is not None
+        commit(self.path, write, force=self.force)
+
+    def say(self, line: str) -> None:
+        """One line on stderr, unless quiet."""
+        if not self.quiet:
+            from attncli.formats.display import plain
+
+            print(plain(line), file=sys.stderr)
+
+    def suggest(self, trace: "Trace", sources: Sequence[str]) -> None:
+        """The next command to try, for people at a terminal."""
+        if self.path is not None or self.quiet or self.format != "table" or not sys.stdout.isatty():
+            return
+        from attncli.formats.display import plain
+
+        source = plain(" ".join(sources)) if "-" not in sources else "PROBLEM"
+        queries = trace.labels.names("weights", "query", _n_queries(trace))
+        place = next((name for name in reversed(queries) if name.isalnum()), "0")
+        tries = f"attncli attend {source} --focus {place}"
+        if len(queries) < 2:
+            tries = f"attncli attend {source} --temperature 0.5"
+        print(f"\nnext: {tries}")
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise `OutputError` where a file would be replaced without `--force`."""
+    if path.is_file() and not force:
+        raise OutputError("the file exists", hint="--force replaces it", place=Place(str(path)))
+
+
+def _n_queries(trace: "Trace") -> int:
+    return int(trace.problem.n_queries)  # type: ignore[attr-defined]
+
+
+def _format_of(path: Path) -> str:
+    from attncli.formats import FORMATS
+
+    suffix = path.suffix.lower()
+    if suffix in ARRAYS:
+        return ARRAYS[suffix]
+    for name, entry in FORMATS.items():
+        if suffix in entry.suffixes:
+            return name
+    known = [*ARRAYS, *(suffix for entry in FORMATS.values() for suffix in entry.suffixes)]
+    raise UsageError(
+        f"-o {path}: the suffix says what to write",
+        expected=" ".join(known),
+        found=suffix or "none",
+        hint="--format json names a report's format whatever the suffix",
+    )
+
+
+def _arrays(trace: "Trace", display: "Display") -> dict[str, Any]:
+    from attncli.core.step import ON_REQUEST
+
+    chosen = display.steps
+    arrays = {
+        step.name: step.value
+        for step in trace.steps
+        if (step.name in chosen if chosen is not None else step.name not in ON_REQUEST)
+    }
+    return {**arrays, "output": trace.output}
+
+
+def _write_arrays(format: str, file: BinaryIO, arrays: dict[str, Any]) -> None:
+    if format == "npy":
+        from attncli.files.npy import write_npy
+
+        write_npy(file, arrays["output"])
+    elif format == "npz":
+        from attncli.files.npz import write_npz
+
+        write_npz(file, arrays)
+    else:
+        from attncli.files.safetensors import write_safetensors
+
+        write_safetensors(file, arrays)

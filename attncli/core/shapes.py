@@ -1,0 +1,42 @@
+"""Shapes: in words, broadcast, and checked against each other."""
+
+from attncli.errors import InputError
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """A shape in words: (2 × 3 × 4)."""
+    return "(" + " × ".join(map(str, shape)) + ")" if shape else "a single number"
+
+
+def broadcast(shapes: list[list[int]]) -> tuple[int, ...]:
+    """The shape that all of these broadcast to, aligned from the right."""
+    longest = max(map(len, shapes), default=0)
+    padded = [[1] * (longest - len(shape)) + shape for shape in shapes]
+    return tuple(max(sizes) for sizes in zip(*padded, strict=True))
+
+
+def check_leading(
+    name: str, shape: tuple[int, ...], query: tuple[int, ...], head_axis: bool
+) -> None:
+    """Raise `InputError` unless the leading axes of key or value fit those of the query.
+
+    With `head_axis` the last leading axis is heads, and the query's are a multiple of the key's.
+    """
+    lead, query_lead = list(shape[:-2]), list(query[:-2])
+    if head_axis and lead and query_lead:
+        heads, kv_heads = query_lead.pop(), lead.pop()
+        if heads % kv_heads:
+            raise InputError(
+                f"{name} has {kv_heads} heads, query has {heads}",
+                expected="a number of key heads that divides the number of query heads",
+                found=f"{heads} / {kv_heads}",
+                subject=name,
+            )
+    for a, b in zip(reversed(lead), reversed(query_lead), strict=False):
+        if a != b and 1 not in (a, b):
+            raise InputError(
+                f"{name} has the shape {by(shape)}, query {by(query)}",
+                expected=f"leading axes that agree or are 1: {b} here",
+                found=str(a),
+                subject=name,
+            )

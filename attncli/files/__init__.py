@@ -1,0 +1,1 @@
+"""Disk ↔ problem: the schema of a problem file, the files that hold tensors, and `commit`."""

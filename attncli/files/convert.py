@@ -1,0 +1,223 @@
+"""Tensors from one kind of file to another, number for number."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from attncli.errors import InputError, Place, UsageError
+from attncli.files.problem import ARCHIVES, TEXT_SUFFIXES, read_entries
+from attncli.files.schema import FOREIGN, KEYS
+from attncli.files.tensors import load, members
+from attncli.files.types import Entry
+from attncli.files.vectors import Source, Tensor
+
+TABLES = (".csv", ".tsv")
+SUFFIXES = (".yaml", ".yml", ".json", ".npy", *TABLES, *ARCHIVES)
+
+
+def is_problem(source: str) -> bool:
+    """Whether a file is a problem rather than tensors."""
+    return source == "-" or Path(source).suffix.lower() in TEXT_SUFFIXES
+
+
+def tensors(source: str) -> dict[str, Tensor]:
+    """Every tensor of a file, by its name; those inside a mapping are `past.key`, `rope.cos`, …."""
+    if is_problem(source):
+        return problem_tensors(
+            read_entries(source), Path() if source == "-" else Path(source).parent
+        )
+    path = Path(source)
+    if path.is_file() and path.suffix.lower() in ARCHIVES:
+        place = Place(source)
+        return {name: load(f"{source}:{name}", Path(), place).array for name in members(path)}
+    name = source.rpartition(":")[2] if ":" in source else path.stem
+    return {name: load(source, Path(), Place(source)).array}
+
+
+def problem_tensors(entries: Mapping[str, Entry], base: Path) -> dict[str, Tensor]:
+    """The tensors of a problem's entries, in its `dtype` where it names one."""
+    source = Source(entries, base)
+    dtype = source.get("dtype")
+    found: dict[str, Tensor] = {}
+    for name, entry in _leaves(entries):
+        if _is_tensor(entry):
+            array = source.tensor(name, entry)
+            if array is not None:
+                is_float = dtype is not None and array.dtype.kind == "f"
+                found[name] = array.astype(dtype) if is_float else array
+    return found
+
+
+def settings(entries: Mapping[str, Entry]) -> list[str]:
+    """The keys of a problem that are no tensors."""
+    return [name for name, entry in _leaves(entries) if not _is_tensor(entry)]
+
+
+def writer(source: str, target: Path) -> tuple[Callable[[BinaryIO], object], list[str]]:
+    """What writes the tensors of a file as `target`, and the keys that such a file cannot hold.
+
+    Raises `UsageError` for a suffix that is unknown, and `InputError` where several tensors would
+    have to go in a file that holds one.
+    """
+    suffix = target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"-o {target}: the suffix says what to write",
+            expected=" ".join(SUFFIXES),
+            found=suffix or "none",
+        )
+    if suffix in TEXT_SUFFIXES:
+        text = _document(source, suffix)
+        return (lambda file: file.write(text.encode("utf-8"))), []
+    arrays = tensors(source)
+    lost = settings(read_entries(source)) if is_problem(source) else []
+    if suffix in ARCHIVES:
+        return _archive_writer(suffix, arrays), lost
+    if len(arrays) != 1:
+        raise InputError(
+            f"{source} holds {len(arrays)} tensors, {suffix} holds one",
+            expected="one of " + ", ".join(arrays),
+            found="all",
+            hint=f"attncli inspect {source}:{next(iter(arrays), 'NAME')} -o {target}",
+            place=Place(source),
+        )
+    (array,) = arrays.values()
+    return _single_writer(suffix, array), lost
+
+
+def _archive_writer(suffix: str, arrays: dict[str, Tensor]) -> Callable[[BinaryIO], object]:
+    if suffix == ".npz":
+        from attncli.files.npz import write_npz
+
+        return lambda file: write_npz(file, arrays)
+    from attncli.files.safetensors import write_safetensors
+
+    return lambda file: write_safetensors(file, arrays)
+
+
+def _single_writer(suffix: str, array: Tensor) -> Callable[[BinaryIO], object]:
+    if suffix == ".npy":
+        from attncli.files.npy import write_npy
+
+        return lambda file: write_npy(file, array)
+    from attncli.files.tables import write_table
+
+    delimiter = "\t" if suffix == ".tsv" else ","
+    text = write_table(array, delimiter=delimiter)
+    return lambda file: file.write(text.encode("utf-8"))
+
+
+def _document(source: str, suffix: str) -> str:
+    """A problem file with every tensor inside it."""
+    if is_problem(source):
+        entries = read_entries(source)
+        base = Path() if source == "-" else Path(source).parent
+        content = _resolved(entries, problem_tensors(entries, base))
+    else:
+        content = {FOREIGN.get(name, name): array for name, array in tensors(source).items()}
+        unknown = [name for name in content if name not in KEYS]
+        if unknown:
+            raise InputError(
+                f"a problem file has no key {unknown[0]!r}",
+                expected="tensors called query, key, value, scores, mask, …",
+                found=", ".join(unknown[:8]),
+                place=Place(source),
+            )
+        if all(array.dtype == np.float32 for array in content.values() if array.dtype.kind == "f"):
+            content["dtype"] = "float32"
+    return _json(content) if suffix == ".json" else _yaml(content)
+
+
+def _resolved(
+    entries: Mapping[str, Entry], arrays: Mapping[str, Tensor], prefix: str = ""
+) -> dict[str, Any]:
+    """Entries as plain values, with arrays in place of references."""
+    plain: dict[str, Any] = {}
+    for key, entry in entries.items():
+        name = prefix + key
+        if name in arrays:
+            plain[key] = arrays[name]
+        elif isinstance(entry.value, dict):
+            plain[key] = _resolved(entry.value, arrays, f"{name}.")
+        elif isinstance(entry.value, tuple) and entry.value and isinstance(entry.value[0], dict):
+            plain[key] = [
+                _resolved(item, arrays, f"{name}.{number}.")
+                for number, item in enumerate(entry.value)
+            ]
+        else:
+            plain[key] = entry.value
+    return plain
+
+
+def _leaves(entries: Mapping[str, Entry], prefix: str = "") -> list[tuple[str, Entry]]:
+    """Every entry that is no mapping, by its dotted name."""
+    leaves: list[tuple[str, Entry]] = []
+    for key, entry in entries.items():
+        if isinstance(entry.value, dict):
+            leaves += _leaves(entry.value, f"{prefix}{key}.")
+        elif isinstance(entry.value, tuple) and entry.value and isinstance(entry.value[0], dict):
+            for number, item in enumerate(entry.value):
+                leaves += _leaves(item, f"{prefix}{key}.{number}.")
+        else:
+            leaves.append((prefix + key, entry))
+    return leaves
+
+
+def _is_tensor(entry: Entry) -> bool:
+    from attncli.files.types import Reference
+
+    return isinstance(entry.value, np.ndarray | Reference)
+
+
+# --- text
+
+
+def _yaml(content: Mapping[str, Any], indent: str = "") -> str:
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            lines.append(f"{indent}{key}:\n{_yaml(value, indent + '  ')}")
+        elif isinstance(value, np.ndarray) and value.ndim > 1:
+            rows = "".join(f"{indent}  - {_flow(row)}\n" for row in value)
+            lines.append(f"{indent}{key}:\n{rows}")
+        else:
+            lines.append(f"{indent}{key}: {_flow(value)}\n")
+    return "".join(lines)
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML's flow style; numbers are written so that they read back exactly."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        import json
+
+        return value if value.replace("-", "").replace("_", "").isalnum() else json.dumps(value)
+    if isinstance(value, float) and not np.isfinite(value):
+        return ".nan" if np.isnan(value) else ".inf" if value > 0 else "-.inf"
+    return repr(value)
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    import json
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            if not np.isfinite(value).all():
+                raise InputError(
+                    "JSON has no NaN and no infinity", hint="write YAML, NPZ or safetensors"
+                )
+            return value.tolist()
+        if isinstance(value, Mapping):
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return json.dumps(plain(content), ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,177 @@
+"""NPZ archives: the directory and the headers are held against each other before anything is read.
+
+An archive may promise any size. Memory is taken only for the tensors asked for, once the sum of
+their headers is known to fit.
+"""
+
+import errno
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from numpy.typing import ArrayLike, NDArray
+
+from attncli.errors import InputError, Place
+from attncli.files.npy import (
+    MAGIC,
+    Header,
+    read_array,
+    read_header,
+    refuse_other_kinds,
+    refuse_other_size,
+    write_npy,
+)
+from attncli.files.reading import no_member, opened, refuse_oversize
+from attncli.files.yaml import quoted
+
+SUFFIX = ".npy"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+READ_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The two that NumPy writes."""
+ENCRYPTED = 1
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+"""What the standard reader raises for a broken archive."""
+
+Directory = dict[str, zipfile.ZipInfo]
+
+
+def members(path: Path, place: Place | None = None) -> dict[str, Header]:
+    """Name (without .npy) → shape and type of every array; the arrays are not read.
+
+    Raises `InputError`.
+    """
+    with _archive(path, place) as (archive, directory):
+        return {name: _header(archive, name, info) for name, info in directory.items()}
+
+
+def read_member(
+    path: Path, name: str, place: Place | None = None, *, max_bytes: int | None = None
+) -> NDArray[Any]:
+    """One array of an archive; see `read_members`."""
+    return read_members(path, (name,), place, max_bytes=max_bytes)[name]
+
+
+def read_members(
+    path: Path,
+    names: Sequence[str] | None = None,
+    place: Place | None = None,
+    *,
+    max_bytes: int | None = None,
+) -> dict[str, NDArray[Any]]:
+    """The named arrays of an archive (all by default).
+
+    `place` is where the reference to the archive stands. Raises `InputError`, and `LimitError` if
+    the arrays together exceed `max_bytes` (what is free by default).
+    """
+    with _archive(path, place) as (archive, directory):
+        headers = {}
+        for name in directory if names is None else names:
+            if name not in directory:
+                raise no_member(path, name, directory, place)
+            header = _header(archive, name, directory[name])
+            refuse_other_kinds(header, quoted(name))
+            refuse_other_size(header, directory[name].file_size - header.offset, quoted(name))
+            headers[name] = header
+        noun = ", ".join(map(quoted, list(headers)[:8])) or "the archive"
+        refuse_oversize(noun, sum(header.nbytes for header in headers.values()), max_bytes)
+        return {name: _array(archive, name, directory[name]) for name in headers}
+
+
+def write_npz(file: BinaryIO, arrays: Mapping[str, ArrayLike]) -> None:
+    """Write arrays under their names, uncompressed, without dates: the same bytes for the same."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(name + SUFFIX, EPOCH)
+            info.create_system = 3  # Unix, on every system
+            info.external_attr = 0o644 << 16
+            with archive.open(info, "w", force_zip64=True) as member:
+                write_npy(member, array)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _archive(path: Path, place: Place | None) -> Iterator[tuple[zipfile.ZipFile, Directory]]:
+    """The open archive and its arrays; what the standard reader raises becomes `InputError`."""
+    with opened(path, place) as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                raise _no_archive(file)
+            with zipfile.ZipFile(file) as archive:
+                yield archive, _directory(archive)
+        except DAMAGED as error:
+            raise _damaged(str(error)) from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a broken directory leads before the file's beginning
+                raise
+            raise _damaged("an offset leads out of the file") from None
+
+
+def _damaged(why: str) -> InputError:
+    why = quoted(why[:1].lower() + why[1:], 100)
+    return InputError(
+        f"the archive is damaged: {why}" if why else "the archive is damaged",
+        hint="copy the file again, or save it again",
+    )
+
+
+def _no_archive(file: BinaryIO) -> InputError:
+    file.seek(0)
+    start = file.read(len(MAGIC))
+    if start[:2] == b"PK":
+        return _damaged("its directory, which stands at the end, is missing")
+    return InputError(
+        "this is no NPZ archive",
+        hint="it is one array: call it .npy" if start == MAGIC else "save it with np.savez",
+    )
+
+
+def _directory(archive: zipfile.ZipFile) -> Directory:
+    directory: Directory = {}
+    for info in archive.infolist():
+        name = info.filename.removesuffix(SUFFIX)
+        if name == info.filename:
+            continue
+        if name in directory:
+            raise InputError(
+                f"the archive has {quoted(name)} twice", hint="save it again with np.savez"
+            )
+        directory[name] = info
+    return directory
+
+
+def _header(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Header:
+    with _stream(archive, name, info) as stream:
+        return read_header(stream, quoted(name))
+
+
+def _array(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> NDArray[Any]:
+    with _stream(archive, name, info) as stream:
+        header = read_header(stream, quoted(name))
+        array = read_array(stream, header, quoted(name))
+        stream.read(1)  # the checksum is compared at the end
+        return array
+
+
+def _stream(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Any:
+    if info.flag_bits & ENCRYPTED:
+        raise InputError(f"{quoted(name)} is encrypted", hint="save it with np.savez")
+    if info.compress_type not in READ_COMPRESSIONS:
+        method = zipfile.compressor_names.get(info.compress_type, str(info.compress_type))  # type: ignore[attr-defined]
+        raise InputError(
+            f"{quoted(name)} is compressed in another way than NumPy's",
+            expected="stored or deflate",
+            found=method,
+            hint="save it with np.savez or np.savez_compressed",
+        )
+    return archive.open(info)

@@ -1,0 +1,69 @@
+"""Title, labels and notation of a problem: what is shown, and changes no number."""
+
+from attncli.core.attention import Attention
+from attncli.core.labels import Labels, Names
+from attncli.core.problem import Presentation
+from attncli.errors import InputError
+from attncli.files.vectors import Source
+
+
+def presentation(source: Source, bare: Attention, name: str) -> Presentation:
+    """How a problem with these vectors is shown; `name` is the file as the user named it."""
+    given = source.get("labels", {})
+    names: dict[str, Names] = {key: entry.value for key, entry in given.items()}
+    columns = source.get("notation") == "columns"
+    for tensor, axis in (("query", "query"), ("key", "key"), ("value", "key")):
+        down, across = source.table_labels.get(tensor, ((), ()))
+        if columns:
+            down, across = across, down
+        if down and axis not in names:
+            names[axis] = down
+        if across and "feature" not in names:
+            names["feature"] = across
+    for axis, n in (("query", bare.n_queries), ("key", bare.n_keys)):
+        if axis in names:
+            names[axis] = _all(axis, names[axis], n, bare)
+    if "feature" in names:
+        _check_features(names["feature"], bare)
+    return Presentation(
+        title=source.get("title", ""),
+        source=name,
+        notation="columns" if columns else "rows",
+        layout=source.get("layout", "heads-first"),
+        labels=Labels(**names),
+    )
+
+
+def _all(axis: str, names: Names, n: int, bare: Attention) -> Names:
+    """Labels for all places: those of the cache and of the zero key are added where they lack."""
+    if names and not isinstance(names[0], str):
+        return tuple(_one(axis, labels, n, bare) for labels in names)
+    return _one(axis, names, n, bare)  # type: ignore[arg-type]
+
+
+def _one(axis: str, labels: tuple[str, ...], n: int, bare: Attention) -> tuple[str, ...]:
+    full = labels
+    if axis == "key" and len(full) == bare.n_new_keys:
+        full = tuple(f"past{place}" for place in range(bare.n_past)) + full
+    if axis == "key" and bare.zero_key and len(full) == n - 1:
+        full = (*full, "zero")
+    if len(full) != n:
+        raise InputError(
+            f"labels.{axis} has {len(labels)} labels, there are {n} {axis} vectors",
+            expected=f"one a vector, {n}",
+            found=str(len(labels)),
+            subject="labels",
+        )
+    return full
+
+
+def _check_features(names: Names, bare: Attention) -> None:
+    vectors = (bare.query, bare.key, bare.value)
+    widths = sorted({int(array.shape[-1]) for array in vectors if array is not None})
+    if len(names) not in widths:
+        raise InputError(
+            f"labels.feature has {len(names)} labels",
+            expected="one a feature: " + " or ".join(map(str, widths)),
+            found=str(len(names)),
+            subject="labels",
+        )

@@ -1,0 +1,196 @@
+"""Opening a problem: one file, a file of tensors, three files, standard input, or keywords."""
+
+import sys
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attncli.core.attention import Attention
+from attncli.errors import InputError, LimitError, Place, UsageError
+from attncli.files.build import build
+from attncli.files.schema import KEYS, PROBLEM
+from attncli.files.tensors import members
+from attncli.files.types import (
+    Entry,
+    Mapping,
+    OneOf,
+    Reference,
+    Tensor,
+    Type,
+    read_document,
+    read_flag,
+)
+from attncli.files.vectors import VECTORS
+
+Entries = dict[str, Entry]
+
+TEXT_SUFFIXES = (".yaml", ".yml", ".json")
+ARCHIVES = (".npz", ".safetensors")
+LARGEST_TEXT = 256 * 1024 * 1024
+"""Bytes of a problem file; larger tables belong in NPY."""
+
+
+def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> Attention:
+    """The problem that the files describe, with the flags' keys in place of the file's."""
+    if len(sources) == 3:
+        entries = {
+            key: Entry(Reference(source), Place(source))
+            for key, source in zip(VECTORS, sources, strict=True)
+        }
+        return build({**entries, **overrides}, Path())
+    if len(sources) != 1:
+        raise UsageError(
+            f"PROBLEM is {len(sources)} files",
+            expected="one problem file, or three files: Q K V",
+            found=" ".join(sources[:4]),
+            hint="attncli attend samples/soft-addressing.yaml",
+        )
+    (source,) = sources
+    path = Path(source)
+    if source != "-" and path.suffix.lower() in ARCHIVES:
+        return build({**_archive(source), **overrides}, Path(), source)
+    if source != "-" and path.suffix.lower() in (".npy", ".csv", ".tsv"):
+        raise InputError(
+            f"{source} is one tensor, a problem needs query, key and value",
+            hint="give three files: attncli attend q.npy k.npy v.npy",
+            place=Place(source),
+        )
+    entries = read_entries(source)
+    base = Path() if source == "-" else path.parent
+    return build(merge(entries, overrides), base, "" if source == "-" else source)
+
+
+def read_entries(source: str) -> Entries:
+    """The entries of a YAML or JSON problem file, or of standard input (`-`)."""
+    return read_document(_content(source), "stdin" if source == "-" else source, PROBLEM)
+
+
+def merge(entries: MappingABC[str, Entry], overrides: MappingABC[str, Entry]) -> Entries:
+    """Entries with overrides; a `--set` inside a mapping leaves its other keys as they are."""
+    merged = dict(entries)
+    for key, entry in overrides.items():
+        old = merged.get(key)
+        if (
+            isinstance(entry.value, dict)
+            and old is not None
+            and entry.place is not None
+            and entry.place.source == "--set"
+        ):
+            inner = old.value if isinstance(old.value, dict) else _named(key, old)
+            entry = Entry(merge(inner, entry.value), entry.place)
+        merged[key] = entry
+    return merged
+
+
+def flag(key: str, text: str) -> Entry:
+    """The entry of `--key text`."""
+    name = "--" + key.replace("_", "-")
+    return Entry(read_flag(KEYS[key].type, text, name), Place(name, is_flag=True))
+
+
+def setting(assignment: str) -> Entries:
+    """The entries of `--set KEY=VALUE`, KEY dotted where it is inside a mapping."""
+    path, equals, text = assignment.partition("=")
+    place = Place("--set", is_flag=True)
+    if not equals:
+        raise UsageError(
+            f"--set {assignment}",
+            expected="KEY=VALUE, such as rope.base=500",
+            found=assignment,
+        )
+    kind: Type = PROBLEM
+    names = path.strip().split(".")
+    for depth, name in enumerate(names):
+        mapping = _mapping_of(kind)
+        if mapping is None:
+            raise UsageError(f"--set {path}: {'.'.join(names[:depth])} has no keys inside")
+        kind = mapping.type_of(name, place)
+    value: Any = read_flag(kind, text, f"--set {path}")
+    for name in reversed(names):
+        value = {name: Entry(value, place)}
+    return value  # type: ignore[no-any-return]
+
+
+def keywords(keys: MappingABC[str, Any]) -> Entries:
+    """The entries of Python keywords: the keys of a file, with arrays where a file has tables."""
+    return {
+        key: Entry(PROBLEM.type_of(key).accept(value, Place(key), key), Place(key))
+        for key, value in keys.items()
+        if value is not None
+    }
+
+
+def _mapping_of(kind: Type) -> Mapping | None:
+    if isinstance(kind, OneOf):
+        return next((inner for inner in kind.types if isinstance(inner, Mapping)), None)
+    return kind if isinstance(kind, Mapping) else None
+
+
+def _named(key: str, entry: Entry) -> Entries:
+    """`similarity: cosine` as `{name: cosine}`, so that a parameter can be set beside it."""
+    return {"name": entry} if key == "similarity" else {}
+
+
+def _content(source: str) -> bytes:
+    try:
+        if source == "-":
+            content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
+        else:
+            path = Path(source)
+            if not path.is_file():
+                raise _not_a_problem(path)
+            with path.open("rb") as file:
+                content = file.read(LARGEST_TEXT + 1)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {(error.strerror or str(error)).lower()}", place=Place(source)
+        ) from None
+    if len(content) > LARGEST_TEXT:
+        raise LimitError(
+            f"the file is larger than {LARGEST_TEXT // 1024**2} MiB",
+            hint="keep large tables in NPY files and name them: query: q.npy",
+            place=Place(source),
+        )
+    return content
+
+
+def _not_a_problem(path: Path) -> InputError:
+    from difflib import get_close_matches
+
+    if path.exists():
+        return InputError(
+            "is a directory" if path.is_dir() else "is not an ordinary file",
+            expected="a problem file (YAML or JSON), an NPZ, or three files Q K V",
+            place=Place(str(path)),
+        )
+    hint = "attncli new lists problems that run"
+    if path.parent.is_dir():
+        names = [entry.name for entry in path.parent.iterdir()]
+        close = get_close_matches(path.name, names, n=1)
+        if close:
+            hint = f"did you mean {path.parent / close[0]}?"
+    return InputError("there is no such file", hint=hint, place=Place(str(path)))
+
+
+def _archive(source: str) -> Entries:
+    """The tensors of an NPZ or safetensors file that are keys of a problem."""
+    place = Place(source)
+    names = members(Path(source))
+    tensors = {key for key, entry in KEYS.items() if _takes_tensor(entry.type)}
+    known = {name for name in names if name in tensors}
+    if not known & {"query", "scores"}:
+        raise InputError(
+            f"{source} has no tensor called query",
+            expected="tensors called query, key and value",
+            found=", ".join(list(names)[:8]) or "none",
+            hint=f"name them in a problem file: query: {Path(source).name}:NAME",
+            place=place,
+        )
+    return {name: Entry(Reference(f"{source}:{name}"), Place(source)) for name in known}
+
+
+def _takes_tensor(kind: Type) -> bool:
+    return isinstance(kind, Tensor) or (
+        isinstance(kind, OneOf) and any(isinstance(inner, Tensor) for inner in kind.types)
+    )

@@ -1,0 +1,220 @@
+"""The keys of a problem: names, types, defaults and help, defined once.
+
+The reader, the flags of every command, `--set`, the Python API and the help texts all come from
+`KEYS`. Nothing here imports NumPy: `--help` loads this module.
+"""
+
+from dataclasses import dataclass
+
+from attncli.core.normalize import NORMALIZERS
+from attncli.core.similarity import ACTIVATIONS, SIMILARITIES
+from attncli.files.dialects import DIALECTS
+from attncli.files.types import (
+    Boolean,
+    Bounds,
+    Choice,
+    Integer,
+    Labels,
+    ListOf,
+    Mapping,
+    Number,
+    OneOf,
+    Tensor,
+    Text,
+    Type,
+)
+
+FOREIGN = {
+    "is_causal": "causal",
+    "attn_mask": "mask",
+    "attention_mask": "key_mask",
+    "key_padding_mask": "key_mask",
+    "num_heads": "heads",
+    "n_heads": "heads",
+    "num_kv_heads": "kv_heads",
+    "num_key_value_heads": "kv_heads",
+    "window_size": "window",
+    "sliding_window": "window",
+    "sm_scale": "scale",
+    "softmax_scale": "scale",
+    "valid_lens": "key_lengths",
+    "nonpad_kv_seqlen": "key_lengths",
+    "logits_soft_cap": "softcap",
+    "alibi_slopes": "bias",
+    "Q": "query",
+    "K": "key",
+    "V": "value",
+    "q": "query",
+    "k": "key",
+    "v": "value",
+    "queries": "query",
+    "keys": "key",
+    "values": "value",
+}
+"""Names of other libraries with ours."""
+
+TENSOR = Tensor()
+MASK = Tensor(booleans=True)
+POSITIVE = Number(above=0)
+COUNT = Integer(minimum=1)
+
+LAYER = Mapping({"weight": TENSOR, "bias": TENSOR, "activation": Choice(ACTIVATIONS)})
+SIMILARITY = Mapping(
+    {
+        "name": Choice(tuple(SIMILARITIES)),
+        "weight": TENSOR,
+        "bias": TENSOR,
+        "query_weight": TENSOR,
+        "key_weight": TENSOR,
+        "score_weight": TENSOR,
+        "layers": ListOf(LAYER),
+        "epsilon": Number(minimum=0),
+    }
+)
+POSITIONS = OneOf(Mapping({"query": TENSOR, "key": TENSOR}), TENSOR)
+ROPE = Mapping(
+    {
+        "base": POSITIVE,
+        "pairing": Choice(("halves", "interleaved")),
+        "width": Integer(minimum=2),
+        "positions": POSITIONS,
+        "cos": TENSOR,
+        "sin": TENSOR,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a problem file: its type, its default in words, and its help."""
+
+    name: str
+    type: Type
+    help: str
+    default: str = ""
+    flag: bool = False
+    """Whether it has a flag of its own; every other key is reached by `--set`."""
+
+
+KEYS: dict[str, Key] = {
+    key.name: key
+    for key in (
+        Key("kind", Choice(("attention",)), "what kind of problem this is", "attention"),
+        Key("title", Text(), "the heading of the report"),
+        Key("query", TENSOR, "queries, (… n_queries d_k): a table, a file, or another tensor"),
+        Key("key", TENSOR, "keys, (… n_keys d_k)"),
+        Key("value", TENSOR, "values, (… n_keys d_v); without it the weights are the result"),
+        Key("scores", TENSOR, "scores, (… n_queries n_keys), instead of query and key"),
+        Key(
+            "labels",
+            Mapping({"query": Labels(), "key": Labels(), "feature": Labels()}),
+            "names of the vectors and features, always text",
+        ),
+        Key(
+            "similarity",
+            OneOf(Choice(tuple(SIMILARITIES)), SIMILARITY),
+            "how well a key fits a query",
+            "scaled-dot",
+            flag=True,
+        ),
+        Key(
+            "scale",
+            OneOf(Choice(("auto", "none")), TENSOR),
+            "multiplies the scores: a number, one a query head, auto (1/√d_k if scaled) or none",
+            "auto",
+            flag=True,
+        ),
+        Key("causal", Boolean(), "a query sees no key after its own place", "false", flag=True),
+        Key(
+            "align",
+            OneOf(Choice(("top-left", "bottom-right")), Integer()),
+            "where queries stand: the first at the first key (top-left), the last at the last real "
+            "key (bottom-right), or the first after N keys",
+            flag=True,
+        ),
+        Key(
+            "window",
+            Bounds(),
+            "keys seen left and right of a query's place, such as '[2, 0]'; null is unbounded",
+            flag=True,
+        ),
+        Key(
+            "mask",
+            MASK,
+            "broadcast from the right to (… n_heads n_queries n_keys): true = may attend, floats "
+            "are added",
+            flag=True,
+        ),
+        Key("key_mask", MASK, "(batch… n_keys): which keys are real"),
+        Key("query_mask", MASK, "(batch… n_queries): rows that are false are set to zero"),
+        Key(
+            "mask_means",
+            Choice(("keep", "drop", "add")),
+            "what true or 1 means in a mask: keep, drop, or add the number to the score",
+            "booleans keep",
+        ),
+        Key(
+            "key_lengths",
+            TENSOR,
+            "real keys: a number, (batch…) or (batch… n_queries)",
+            flag=True,
+        ),
+        Key("past", Mapping({"key": TENSOR, "value": TENSOR}), "a cache in front of the keys"),
+        Key(
+            "bias",
+            OneOf(Mapping({"alibi": Boolean(), "relative": TENSOR}), TENSOR),
+            "added to the scores: a table, {alibi: true} or {relative: table}",
+        ),
+        Key("rope", ROPE, "rotary positions: {base: 10000, pairing: halves}"),
+        Key("sink", TENSOR, "a raw extra score in the denominator: a number, or one a query head"),
+        Key("zero_key", Boolean(), "one more key and value of zeros", "false"),
+        Key(
+            "softcap",
+            POSITIVE,
+            "c in c · tanh(score / c), after the scale and before the mask",
+            flag=True,
+        ),
+        Key("temperature", POSITIVE, "divides inside the normalizer", "1", flag=True),
+        Key(
+            "normalizer",
+            Choice(tuple(NORMALIZERS)),
+            "from scores to weights",
+            "softmax",
+            flag=True,
+        ),
+        Key("heads", COUNT, "splits a packed last axis in this many heads", flag=True),
+        Key("kv_heads", COUNT, "heads of key and value, where they are fewer", flag=True),
+        Key(
+            "layout",
+            Choice(("heads-first", "tokens-first", "sequence-first")),
+            "order of the axes: (… H n d), (… n H d) or (n B d)",
+            "heads-first",
+            flag=True,
+        ),
+        Key(
+            "masked_row",
+            Choice(("zero", "nan", "uniform", "error")),
+            "what a query gets that may attend to nothing",
+            "zero",
+        ),
+        Key("zero_norm", Choice(("error", "zero")), "the cosine of a zero vector", "error"),
+        Key("allow_nonfinite", Boolean(), "let NaN and infinity into the vectors", "false"),
+        Key(
+            "dialect",
+            Choice(tuple(DIALECTS)),
+            "a library whose choices hold where the problem is silent",
+            flag=True,
+        ),
+        Key(
+            "dtype",
+            Choice(("float32", "float64")),
+            "the computing type",
+            "the widest of the vectors and weights, float32 at least",
+            flag=True,
+        ),
+        Key("notation", Choice(("rows", "columns")), "how tables lie", "rows", flag=True),
+    )
+}
+
+PROBLEM = Mapping({name: key.type for name, key in KEYS.items()}, FOREIGN)
+"""The type of a whole problem file."""

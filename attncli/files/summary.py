@@ -1,0 +1,59 @@
+"""What is in a tensor, in a few numbers, read part by part so that a mapped file stays on disk."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attncli.files.vectors import Tensor
+
+BINS = 16
+PART = 1 << 20
+"""Elements looked at together."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Range, mean and distribution of the finite elements; how many are NaN or infinite."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    least: float | None
+    greatest: float | None
+    mean: float | None
+    n_nan: int
+    n_infinite: int
+    counts: tuple[int, ...]
+    """Elements in each of `BINS` equal bins from least to greatest."""
+
+
+def summarize(array: Tensor) -> Summary:
+    """The summary of an array; `least`, `greatest` and `mean` are None where nothing is finite."""
+    flat = array.reshape(-1)
+    least, greatest, total, n_nan, n_infinite = np.inf, -np.inf, 0.0, 0, 0
+    parts = range(0, flat.size, PART)
+    for start in parts:
+        part = flat[start : start + PART].astype(np.float64)
+        finite = part[np.isfinite(part)]
+        n_nan += int(np.isnan(part).sum())
+        n_infinite += int(np.isinf(part).sum())
+        if finite.size:
+            least, greatest = min(least, finite.min()), max(greatest, finite.max())
+            total += finite.sum()
+    n_finite = flat.size - n_nan - n_infinite
+    counts = np.zeros(BINS, dtype=np.int64)
+    if n_finite and np.isfinite(greatest - least):
+        for start in parts:
+            part = flat[start : start + PART].astype(np.float64)
+            part = part[np.isfinite(part)]
+            counts += np.histogram(part, bins=BINS, range=(least, greatest))[0]
+    known = n_finite > 0
+    return Summary(
+        shape=array.shape,
+        dtype=str(array.dtype),
+        least=float(least) if known else None,
+        greatest=float(greatest) if known else None,
+        mean=float(total) / n_finite if known else None,
+        n_nan=n_nan,
+        n_infinite=n_infinite,
+        counts=tuple(int(count) for count in counts),
+    )

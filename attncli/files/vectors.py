@@ -1,0 +1,175 @@
+"""Vectors as a problem file lies, turned into what the core knows: rows, heads first, one dtype."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from attncli.core.shapes import by
+from attncli.errors import InputError, Place, RefusedError
+from attncli.files.tensors import load
+from attncli.files.types import Entry, Reference
+
+Tensor = NDArray[Any]
+VECTORS = ("query", "key", "value")
+ALIASES = frozenset((*VECTORS, "scores"))
+"""Tensors that another tensor may name instead of a file."""
+
+
+@dataclass
+class Source:
+    """An opened problem: its entries, and the tensors they stand for."""
+
+    entries: Mapping[str, Entry]
+    base: Path = field(default_factory=Path)
+    """The directory that paths of the file are relative to; those of a flag are to the current."""
+    table_labels: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    """Row and column labels that a table file brought along, by key."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or its default where the file is silent."""
+        return self.entries[key].value if key in self.entries else default
+
+    def place(self, key: str) -> Place | None:
+        return self.entries[key].place if key in self.entries else None
+
+    def tensor(self, key: str, entry: Entry | None = None) -> Tensor | None:
+        """The array of a key (or of an entry inside it), read from where it lies; None without."""
+        entry = self.entries.get(key) if entry is None else entry
+        seen = [key]
+        while entry is not None and isinstance(entry.value, Reference):
+            text = entry.value.text
+            if text not in ALIASES:
+                return self._loaded(key, text, entry.place)
+            if text in seen or text not in self.entries:
+                raise InputError(
+                    f"{seen[-1]} is said to be {text}, which is "
+                    + ("a circle" if text in seen else "not given"),
+                    hint=f"a file of that name is written ./{text}",
+                    place=entry.place,
+                )
+            seen.append(text)
+            entry = self.entries[text]
+        return None if entry is None else np.asarray(entry.value)
+
+    def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
+        base = Path() if place is not None and place.is_flag else self.base
+        loaded = load(text, base, place)
+        if loaded.row_labels or loaded.column_labels:
+            self.table_labels[key] = (loaded.row_labels, loaded.column_labels)
+        array: Tensor = loaded.array
+        return array
+
+
+def widest(arrays: list[Tensor]) -> str:
+    """The computing type: the widest of the arrays, float32 at least; integers count as float64."""
+    kinds = {array.dtype.kind for array in arrays}
+    wide = any(array.dtype.itemsize > 4 for array in arrays) or bool(kinds - {"f"})
+    return "float64" if wide else "float32"
+
+
+def cast(name: str, array: Tensor, dtype: DTypeLike, *, finite: bool) -> Tensor:
+    """The array in the computing type; NaN and infinity are refused with their first place."""
+    if array.dtype.kind == "b":
+        raise InputError(
+            f"{name} holds true and false", expected="numbers", found="booleans", subject=name
+        )
+    with np.errstate(over="ignore"):
+        result = np.asarray(array, dtype=dtype)
+    if finite:
+        refuse_nonfinite(name, result, array)
+    return result
+
+
+def refuse_nonfinite(name: str, array: Tensor, original: Tensor | None = None) -> None:
+    """Raise `RefusedError` for the first NaN or infinity, row by row to save memory."""
+    flat = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    tall = max(1, 1 << 20 // max(1, flat.shape[-1]))
+    for start in range(0, len(flat), tall):
+        part = np.isfinite(flat[start : start + tall])
+        if part.all():
+            continue
+        row, column = (int(places[0]) for places in np.nonzero(~part))
+        flat_index = (start + row) * flat.shape[-1] + column
+        index = tuple(int(place) for place in np.unravel_index(flat_index, array.shape))
+        place = ", ".join(map(str, index))
+        found = "NaN" if np.isnan(array[index]) else "infinity"
+        overflow = original is not None and bool(np.isfinite(original[index]))
+        raise RefusedError(
+            f"{name}[{place}] is {found}" + (f" in {array.dtype}" if overflow else ""),
+            hint="it is too large for that type: --dtype float64"
+            if overflow
+            else "mend it, or say allow_nonfinite: true (--set allow_nonfinite=true)",
+            subject=name,
+        )
+
+
+def as_rows(array: Tensor, notation: str) -> Tensor:
+    """A table in rows notation; a lone vector becomes a table of one vector."""
+    if array.ndim == 1:
+        return array[None, :]
+    return np.swapaxes(array, -1, -2) if notation == "columns" else array
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How the axes of the vectors of a problem lie, and how packed heads are split."""
+
+    notation: str = "rows"
+    layout: str = "heads-first"
+    heads: int | None = None
+    kv_heads: int | None = None
+
+    def arrange(self, name: str, array: Tensor) -> tuple[Tensor, bool, bool]:
+        """`(… n d)` or `(… H n d)`, whether it has a head axis, and whether it was packed."""
+        if array.ndim == 0:
+            raise InputError(
+                f"{name} is a single number",
+                expected="a table such as [[1, 0], [0, 1]], or one vector [1, 0]",
+                subject=name,
+            )
+        if 0 in array.shape:
+            raise InputError(
+                f"{name} has the shape {by(array.shape)}: there is nothing in it", subject=name
+            )
+        array = as_rows(array, self.notation)
+        count = self.kv_heads or self.heads if name != "query" else self.heads
+        if self.layout == "sequence-first":
+            if array.ndim > 3:
+                raise InputError(
+                    f"{name} has {array.ndim} axes; sequence-first (n B d) has 3", subject=name
+                )
+            array = np.moveaxis(array, 0, 1) if array.ndim == 3 else array
+        elif self.layout == "tokens-first" and array.ndim > 2:
+            packed = array.ndim == 3 and count is not None and array.shape[-2] != count
+            if not packed:
+                return self._counted(name, np.swapaxes(array, -2, -3), count), True, False
+        if array.ndim > 3:
+            return self._counted(name, array, count), True, False
+        if count is None:
+            return array, False, False
+        if array.shape[-1] % count:
+            raise InputError(
+                f"{name} has {array.shape[-1]} features, which {count} heads cannot share",
+                expected=f"a multiple of {count}",
+                found=str(array.shape[-1]),
+                subject=name,
+            )
+        split = array.reshape(*array.shape[:-1], count, -1)
+        return np.swapaxes(split, -2, -3), True, True  # (… H n d)
+
+    def _counted(self, name: str, array: Tensor, count: int | None) -> Tensor:
+        fits = count in (None, array.shape[-3])
+        if name != "query" and self.kv_heads is None:
+            fits = True  # the shape says how many
+        if not fits:
+            key = "heads" if name == "query" else "kv_heads"
+            raise InputError(
+                f"{name} has {array.shape[-3]} heads, {key} says {count}",
+                hint="with four axes the second is heads (layout: tokens-first: the third)",
+                subject=name,
+            )
+        return array

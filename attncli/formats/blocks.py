@@ -1,0 +1,164 @@
+"""A step becomes a panel: a heading, and one grid for each head and batch entry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attncli.formats.grid import Source, grid
+from attncli.formats.layout import Line, Panel, Paper, Span, packed
+from attncli.formats.numbers import all_integers, fixed
+from attncli.formats.view import Numbers, View
+
+if TYPE_CHECKING:
+    from attncli.formats.titles import Title
+    from attncli.solve import Trace
+
+MOST_TABLES = 4
+"""Heads and batch entries of one step that are shown; focus chooses others."""
+TABLE_GAP = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """What a step's tables have in common: how numbers are written, bars, sums, masked cells."""
+
+    integers: bool
+    as_fixed: bool | None
+    """None: each column decides for itself."""
+    bars: bool
+    sums: Numbers | None
+    """`(… n)`: sums over the keys, of the places that are shown."""
+    masked: Numbers | None
+    """Booleans of the view's shape."""
+
+
+def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
+    """How the numbers of a step are to be shown."""
+    integers = all_integers(view.value)
+    if view.name != "weights":
+        return Shape(integers, None, False, None, None)
+    settings = trace.problem.settings()
+    finite = view.value[np.isfinite(view.value)]
+    extremes = [] if not finite.size else [float(finite.min()), float(finite.max())]
+    return Shape(
+        integers,
+        fixed(extremes, digits),
+        bars=not extremes or (extremes[0] >= 0 and extremes[1] <= 1.0001),
+        sums=_sums(view, trace, settings),
+        masked=_masked(view, trace),
+    )
+
+
+def _sums(view: View, trace: "Trace", settings: Mapping[str, Any]) -> Numbers | None:
+    """Sums over all keys, where they must be 1 and all keys are in focus."""
+    if not settings.get("sums_to_one", settings.get("normalizer", "softmax") == "softmax"):
+        return None
+    if "key" not in view.axes:
+        return None
+    axis = view.axes.index("key")
+    if len(view.places[axis]) != view.sizes[axis]:
+        return None
+    return np.asarray(np.sum(view.value, axis=axis, dtype=np.float64))
+
+
+def _masked(view: View, trace: "Trace") -> Numbers | None:
+    """Where a key is left out: the scores before the weights are −∞ there, the weight is 0."""
+    steps = {step.name: step for step in trace.steps}
+    before = steps.get("masked") or steps.get("scores")
+    if before is None or before.axes[-2:] != view.axes[-2:]:
+        return None
+    left_out = np.asarray(before.value) == -np.inf
+    if not left_out.any():
+        return None
+    whole = np.broadcast_to(left_out, view.sizes)
+    masked: Numbers = view.select(whole) & (view.value == 0)
+    return masked
+
+
+def panel(view: View, trace: "Trace", paper: Paper, number: str) -> tuple[Panel, bool]:
+    """The panel of a step, and whether something of it is left out."""
+    lines = heading(number, trace.title(view.step), paper)
+    if view.value.ndim < 2:
+        view = as_matrix(view, trace.notation)
+    if 0 in view.value.shape:
+        return [*lines, paper.line(Span("  empty", "dim"))], False
+    shape = shape_of(view, trace, paper.display.digits)
+    tables: list[Panel] = []
+    remarks: list[str] = []
+    for index in islice(view.tables(), MOST_TABLES):
+        fitted = grid(_source(view, shape, index), paper)
+        table = fitted.lines()
+        if title := view.heading(index):
+            title = title.replace(" · ", " | ") if paper.display.ascii else title
+            table = [*(_indented(text, "dim", paper) for text in _wrapped(title, paper)), *table]
+        tables.append(table)
+        remarks.append(fitted.remark)
+    for row, table in enumerate(packed(tables, paper.width, TABLE_GAP)):
+        lines += [*([paper.line()] if row else []), *table]
+    return [*lines, *_left_out(view, remarks, paper)], _is_cut(view, remarks)
+
+
+def as_matrix(view: View, notation: str) -> View:
+    """One number a query (lse) as a column, in columns notation as a row."""
+    one = np.arange(1)
+    axis = view.value.ndim if notation == "rows" else view.value.ndim - 1
+    return View(
+        view.step,
+        (*view.axes[:axis], "", *view.axes[axis:]),
+        np.expand_dims(view.value, axis),
+        (*view.places[:axis], one, *view.places[axis:]),
+        (*view.sizes[:axis], 1, *view.sizes[axis:]),
+        view.labels,
+    )
+
+
+def _source(view: View, shape: Shape, index: tuple[int, ...]) -> Source:
+    return Source(
+        view=view,
+        index=index,
+        integers=shape.integers,
+        as_fixed=shape.as_fixed,
+        bars=shape.bars and view.name == "weights",
+        sums=None if shape.sums is None else shape.sums[index],
+        masked=None if shape.masked is None else shape.masked[index],
+    )
+
+
+def heading(number: str, title: "Title", paper: Paper) -> Panel:
+    """`3 Weights  A = softmax(S)`, in as many lines as it needs."""
+    start = f"{number or ' '} {title.title}"
+    formula = paper.own(title.formula)
+    first = Span(start, "title")
+    whole = paper.line(first, Span("  " + formula, "formula"))
+    if not formula or whole.width <= paper.width:
+        return [whole if formula else paper.line(first)]
+    wrapped = paper.wrap(formula, paper.width - 2)
+    return [paper.line(first), *(_indented(text, "formula", paper) for text in wrapped)]
+
+
+def _left_out(view: View, remarks: list[str], paper: Paper) -> Panel:
+    """How much of each table, and how many tables, are not shown."""
+    lines: Panel = []
+    for remark in dict.fromkeys(remark for remark in remarks if remark):
+        lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
+    total = int(np.prod(view.value.shape[:-2], dtype=np.int64))
+    if total > MOST_TABLES:
+        what = {"head": "heads", "batch": "batch entries"}.get("".join(view.axes[:-2]), "tables")
+        remark = paper.own(f"… {total - MOST_TABLES} of {total} {what} left out")
+        lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
+    return lines
+
+
+def _is_cut(view: View, remarks: list[str]) -> bool:
+    return any(remarks) or int(np.prod(view.value.shape[:-2], dtype=np.int64)) > MOST_TABLES
+
+
+def _wrapped(text: str, paper: Paper) -> list[str]:
+    return paper.wrap(text, paper.width - 2)
+
+
+def _indented(text: str, style: str, paper: Paper) -> Line:
+    return paper.line(Span("  "), Span(text, style))

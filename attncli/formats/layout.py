@@ -1,0 +1,170 @@
+"""Lines, panels and how they lie beside each other within a width.
+
+Widths are counted in terminal cells by the measure that `table` brings, so that nothing here needs
+Rich. No line becomes wider than the paper.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from attncli.formats.display import Display, plain, spelled
+
+GAP = 4
+"""Cells between panels."""
+
+
+class Span(NamedTuple):
+    """A piece of a line in one style; styles are names that `table` gives a look."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Spans, and the cells they take."""
+
+    spans: tuple[Span, ...]
+    width: int
+
+
+Panel = list[Line]
+"""Lines that stay together."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What is written on: a width, a set of letters, and a measure of text in cells."""
+
+    display: Display
+    measure: Callable[[str], int]
+
+    @property
+    def width(self) -> int:
+        return self.display.width
+
+    @property
+    def ellipsis(self) -> str:
+        return "..." if self.display.ascii else "…"
+
+    def own(self, text: str) -> str:
+        """One of our own texts, in the paper's letters."""
+        return spelled(text) if self.display.ascii else text
+
+    def theirs(self, text: str) -> str:
+        """A label or a title, made harmless and in the paper's letters."""
+        return plain(text, ascii=self.display.ascii)
+
+    def line(self, *spans: Span) -> Line:
+        return Line(spans, sum(self.measure(span.text) for span in spans))
+
+    def pad(self, text: str, width: int, *, right: bool = False) -> str:
+        """The text filled up with blanks, on its left if it stands `right`."""
+        blanks = " " * max(0, width - self.measure(text))
+        return blanks + text if right else text + blanks
+
+    def wrap(self, text: str, width: int) -> list[str]:
+        """The text in lines of at most `width` cells, broken at blanks, else anywhere."""
+        lines, rest = [""], text.split(" ")
+        while rest:
+            word = rest.pop(0)
+            longer = f"{lines[-1]} {word}" if lines[-1] else word
+            if self.measure(longer) <= width:
+                lines[-1] = longer
+            elif lines[-1]:
+                lines.append("")
+                rest.insert(0, word)
+            else:
+                start = self.start(word, max(width, 1)) or word[:1]
+                lines[-1] = start
+                lines.append("")
+                rest.insert(0, word[len(start) :])
+        return [line for line in lines if line]
+
+    def start(self, text: str, width: int) -> str:
+        """The longest start of a text that fits."""
+        text = text[: 4 * width]
+        while text and self.measure(text) > width:
+            text = text[:-1]
+        return text
+
+    def end(self, text: str, width: int) -> str:
+        """The longest end of a text that fits."""
+        text = text[-4 * width :] if width > 0 else ""
+        while text and self.measure(text) > width:
+            text = text[1:]
+        return plain(text)
+
+    def shorten(self, names: Sequence[str], places: Iterable[int], width: int) -> list[str]:
+        """Names of at most `width` cells; those that differ stay different.
+
+        A long name is cut at its end, or in its middle where that tells it from another; where
+        neither does, its position stands at the end.
+        """
+        short = [self._cut(name, width, 0) for name in names]
+        for i, clash in enumerate(_clashes(names, short)):
+            if clash:
+                short[i] = self._cut(names[i], width, (width - len(self.ellipsis)) // 2)
+        clashes = _clashes(names, short)
+        for i, place in enumerate(places):
+            if clashes[i]:
+                tail = self.ellipsis + str(place)
+                short[i] = self.start(names[i], width - len(tail)) + tail
+                if self.measure(short[i]) > width:
+                    short[i] = str(place)
+        return short
+
+    def _cut(self, name: str, width: int, kept_end: int) -> str:
+        if self.measure(name) <= width:
+            return name
+        end = self.end(name, kept_end)
+        start = self.start(name, max(0, width - len(self.ellipsis) - self.measure(end)))
+        return start + self.ellipsis + end
+
+    def rule(self) -> Line:
+        return self.line(Span(self.own("─") * self.width, "dim"))
+
+
+def _clashes(names: Sequence[str], short: Sequence[str]) -> list[bool]:
+    """Which names share their short form with another name."""
+    owners: dict[str, set[str]] = {}
+    for name, text in zip(names, short, strict=True):
+        owners.setdefault(text, set()).add(name)
+    return [len(owners[text]) > 1 for text in short]
+
+
+def width_of(panel: Panel) -> int:
+    return max((line.width for line in panel), default=0)
+
+
+def beside(panels: Sequence[Panel], gap: int = GAP) -> Panel:
+    """Panels side by side, their first lines in one line."""
+    widths = [width_of(panel) for panel in panels]
+    lines = []
+    for row in range(max(map(len, panels), default=0)):
+        spans: list[Span] = []
+        cells = column = 0
+        for panel, width in zip(panels, widths, strict=True):
+            if row < len(panel) and panel[row].width:
+                spans.append(Span(" " * (column - cells)))
+                spans.extend(panel[row].spans)
+                cells = column + panel[row].width
+            column += width + gap
+        lines.append(Line(tuple(spans), cells))
+    return lines
+
+
+def packed(panels: Sequence[Panel], width: int, gap: int = GAP) -> list[Panel]:
+    """The panels in their order, as many beside each other as the width takes."""
+    rows: list[list[Panel]] = []
+    room = 0
+    for panel in panels:
+        needed = width_of(panel) + gap
+        if rows and needed <= room:
+            rows[-1].append(panel)
+            room -= needed
+        else:
+            rows.append([panel])
+            room = width - needed + gap
+    return [beside(row, gap) for row in rows]

@@ -1,0 +1,121 @@
+"""The report for people: numbered, titled steps within the width of the terminal.
+
+Rich measures and colours; what stands where is decided in `blocks`, `grid` and `layout`. No text of
+an input is ever read as markup: styles are attached to spans, not written into them.
+"""
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from attncli.formats.blocks import panel
+from attncli.formats.display import Display
+from attncli.formats.layout import Line, Panel, Paper, Span, packed
+from attncli.formats.view import numbered
+
+if TYPE_CHECKING:
+    from attncli.solve import Trace
+
+STAGES = (
+    ("query", "key", "value"),
+    ("scores", "scaled", "capped", "biased", "masked", "weights", "lse"),
+    ("heads", "joined", "output"),
+)
+"""Steps of different stages never stand beside each other."""
+
+STYLES = {
+    "head": "bold",
+    "title": "bold",
+    "formula": "",
+    "dim": "dim",
+    "warning": "bold yellow",
+    # One hue, from dull to full at nearly even lightness: as clear on white as on black.
+    "shade1": "color(231) on color(60)",
+    "shade2": "color(231) on color(61)",
+    "shade3": "color(231) on color(62)",
+    "shade4": "bold color(231) on color(63)",
+}
+
+
+def render(trace: "Trace", display: Display) -> str:
+    """The report as text, its lines at most `display.width` cells wide."""
+    paper = Paper(display, cell_len)
+    lines, something_left_out = _body(trace, paper)
+    lines = [*_head(trace, paper), paper.rule(), *lines]
+    if something_left_out:
+        advice = "--focus, a larger --width or -o FILE.npz show what is left out."
+        lines += [paper.line(), *_sentence("…", "dim", advice, paper)]
+    if trace.notes:
+        lines.append(paper.line())
+    for note in trace.notes:
+        lines += _sentence("!", "warning", paper.theirs(paper.own(note)), paper)
+    while lines and not lines[-1].width:
+        lines.pop()
+    paint = _in_color if display.color else _without
+    return "".join(f"{paint(line)}\n" for line in lines)
+
+
+def _head(trace: "Trace", paper: Paper) -> Panel:
+    """The title, and at its right what was computed; below it where both do not fit."""
+    title = paper.theirs(" ".join(trace.problem.presentation.title.split())) or "Attention"
+    facts = [trace.notation, *map(paper.own, trace.problem.facts())]
+    between = " | " if paper.display.ascii else " · "
+    whole = between.join(facts)
+    blanks = paper.width - paper.measure(title) - paper.measure(whole)
+    if blanks >= 2:
+        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(whole, "dim"))]
+    lines = [paper.line(Span(text, "head")) for text in paper.wrap(title, paper.width)]
+    rows: list[str] = []
+    for fact in facts:
+        longer = f"{rows[-1]}{between}{fact}" if rows else fact
+        if rows and paper.measure(longer) <= paper.width:
+            rows[-1] = longer
+        else:
+            rows.append(fact)
+    wrapped = [text for row in rows for text in paper.wrap(row, paper.width)]
+    return [*lines, *(paper.line(Span(text, "dim")) for text in wrapped)]
+
+
+def _body(trace: "Trace", paper: Paper) -> tuple[Panel, bool]:
+    """The steps, numbered, as many beside each other as fit; and whether some part is left out."""
+    stages: dict[tuple[str, ...], list[Panel]] = {}
+    something_left_out = False
+    for number, view in numbered(trace, paper.display):
+        stage = next((names for names in STAGES if view.name in names), (view.name,))
+        block, is_cut = panel(view, trace, paper, number)
+        something_left_out |= is_cut
+        stages.setdefault(stage, []).append(block)
+    lines: Panel = []
+    for panels in stages.values():
+        for row in packed(panels, paper.width):
+            lines += [*([paper.line()] if lines else []), *row]
+    return lines, something_left_out
+
+
+def _sentence(mark: str, style: str, text: str, paper: Paper) -> Panel:
+    mark = paper.own(mark)
+    indent = len(mark) + 1
+    lines = paper.wrap(text, paper.width - indent)
+    style_of_text = style if style == "dim" else ""
+    return [
+        paper.line(
+            Span(mark if i == 0 else " " * len(mark), style), Span(" "), Span(line, style_of_text)
+        )
+        for i, line in enumerate(lines)
+    ]
+
+
+def _without(line: Line) -> str:
+    return "".join(span.text for span in line.spans).rstrip()
+
+
+def _in_color(line: Line) -> str:
+    from rich.color import ColorSystem
+    from rich.style import Style
+
+    return "".join(
+        Style.parse(STYLES[span.style]).render(span.text, color_system=ColorSystem.EIGHT_BIT)
+        if span.style and STYLES[span.style]
+        else span.text
+        for span in line.spans
+    ).rstrip()

@@ -1,0 +1,165 @@
+"""What a step is called, and its formula: one table for rows, one for columns.
+
+Both are looked up by the name of the step and, where they depend on it, of the similarity, the
+scale or the normalizer. S stands for the scores as the step before left them, A for the weights; in
+columns notation A for the scores and A′ for the weights, as lecturers write.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from attncli.core.problem import Notation
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """`Scores` and `S = Q Kᵀ`."""
+
+    title: str
+    formula: str
+
+
+TITLES = {
+    "query": "Queries",
+    "key": "Keys",
+    "value": "Values",
+    "scores": "Scores",
+    "scaled": "Scaled",
+    "capped": "Capped",
+    "biased": "Biased",
+    "masked": "Masked",
+    "weights": "Weights",
+    "lse": "Log-sum-exp",
+    "heads": "Heads",
+    "joined": "Joined",
+    "output": "Output",
+}
+
+SIMILARITIES: Mapping[Notation, Mapping[str, str]] = {
+    "rows": {
+        "dot": "S = Q Kᵀ",
+        "scaled-dot": "S = Q Kᵀ",
+        "cosine": "S = Q Kᵀ / (‖q‖ ‖k‖)",
+        "general": "S = Q W Kᵀ",
+        "additive": "S = vᵀ tanh(Q Wq + K Wk + b)",
+        "mlp": "S = mlp([q; k])",
+        "euclidean": "S = −‖q − k‖²",
+        "gaussian": "S = −‖q − k‖² / 2",
+        "given": "S, given",
+    },
+    "columns": {
+        "dot": "A = KᵀQ",
+        "scaled-dot": "A = KᵀQ",
+        "cosine": "A = KᵀQ / (‖k‖ ‖q‖)",
+        "general": "A = KᵀWᵀQ",
+        "additive": "A = vᵀ tanh(Wqᵀ Q + Wkᵀ K + b)",
+        "mlp": "A = mlp([q; k])",
+        "euclidean": "A = −‖q − k‖²",
+        "gaussian": "A = −‖q − k‖² / 2",
+        "given": "A, given",
+    },
+}
+
+NORMALIZERS = {
+    "softmax": "softmax(S)",
+    "sparsemax": "sparsemax(S)",
+    "entmax15": "entmax1.5(S)",
+    "sigmoid": "sigmoid(S)",
+    "hard": "hard(S), 1 at the first maximum",
+    "none": "S",
+}
+
+FORMULAS: Mapping[Notation, Mapping[str, str]] = {
+    "rows": {
+        "query": "Q",
+        "key": "K",
+        "value": "V",
+        "scaled": "S / √d_k",
+        "capped": "c · tanh(S / c)",
+        "biased": "S + bias",
+        "masked": "−∞ where a key is excluded",
+        "weights": "A = {}",
+        "lse": "log Σ exp(S)",
+        "heads": "O = A V, each head",
+        "joined": "the heads side by side",
+        "output": "O = A V",
+    },
+    "columns": {
+        "query": "Q",
+        "key": "K",
+        "value": "V",
+        "scaled": "A / √d_k",
+        "capped": "c · tanh(A / c)",
+        "biased": "A + bias",
+        "masked": "−∞ where a key is excluded",
+        "weights": "A′ = {}, down each column",
+        "lse": "log Σ exp(A)",
+        "heads": "O = V A′, each head",
+        "joined": "the heads, one above the other",
+        "output": "O = V A′",
+    },
+}
+
+
+def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
+    """The title and the formula of a step, under a problem's settings.
+
+    A step that is not in the tables is called by its own name, without a formula.
+    """
+    if step_name not in TITLES:
+        words = step_name.replace("_", " ").rsplit(".", 1)[-1]
+        return Title(words[:1].upper() + words[1:], "")
+    formula = FORMULAS[notation].get(step_name, "")
+    match step_name:
+        case "scores":
+            name = str(settings.get("similarity", "dot"))
+            formula = SIMILARITIES[notation].get(name, name)
+        case "scaled":
+            formula = _scaled(formula, settings.get("scale", "auto"))
+        case "capped" if (cap := settings.get("softcap")) is not None:
+            formula += f", c = {cap:g}"
+        case "weights":
+            formula = _weights(formula, settings, notation)
+        case "lse":
+            formula = _warm(formula, settings)
+        case "output" if settings.get("joined"):
+            formula = "O = the joined heads"
+    return Title(TITLES[step_name], formula)
+
+
+def _scaled(formula: str, scale: Any) -> str:
+    """S / √d_k, or S · 0.5, or one factor a head."""
+    letter = formula[0]
+    if isinstance(scale, bool) or scale == "auto" or scale is None:
+        return formula
+    if isinstance(scale, int | float):
+        return f"{letter} · {scale:g}"
+    return f"{letter} · the scale of each head"
+
+
+def _weights(formula: str, settings: Mapping[str, Any], notation: Notation) -> str:
+    name = str(settings.get("normalizer", "softmax"))
+    normalized = NORMALIZERS.get(name, f"{name}(S)")
+    if settings.get("sink") is not None:
+        normalized = normalized.replace("(S", "([S, sink]")
+    normalized = _warm(normalized, settings)
+    if notation == "columns":
+        normalized = normalized.replace("S", "A")
+    # The column is what the normalizer sums over; the others take each score for itself.
+    if name in ("sigmoid", "none"):
+        formula = formula.partition(",")[0]
+    return formula.format(normalized)
+
+
+def _warm(formula: str, settings: Mapping[str, Any]) -> str:
+    """The formula with the temperature, if there is one."""
+    temperature = settings.get("temperature")
+    if temperature is None or temperature == 1:
+        return formula
+    if formula == "S":
+        return f"S / T, T = {temperature:g}"
+    for letter in ("[S, sink]", "(S", "(A"):
+        if letter in formula:
+            return formula.replace(letter, f"{letter} / T", 1) + f", T = {temperature:g}"
+    return formula

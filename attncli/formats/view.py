@@ -1,0 +1,171 @@
+"""Which numbers of a trace are shown: the chosen steps, their places in focus, and their names.
+
+Every format starts here, so that `--steps` and `--focus` mean the same in all of them. A focus only
+selects: places keep their positions, labels and symbols.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attncli.core.labels import Labels, symbol
+from attncli.core.step import ON_REQUEST, Step
+from attncli.formats.display import Display
+
+if TYPE_CHECKING:
+    from attncli.solve import Trace
+
+Numbers = NDArray[Any]
+Positions = NDArray[np.intp]
+
+VECTORS = ("query", "key", "feature")
+"""The axes along which labels stand."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The part of a step that is shown. Every axis stays, also where one place is in focus."""
+
+    step: Step
+    axes: tuple[str, ...]
+    value: Numbers
+    places: tuple[Positions, ...]
+    """For each axis, the original positions that are shown."""
+    sizes: tuple[int, ...]
+    """The original shape."""
+    labels: Labels
+
+    @property
+    def name(self) -> str:
+        return self.step.name
+
+    def select(self, whole: Numbers) -> Numbers:
+        """The same places of another array of the step's shape."""
+        return whole[np.ix_(*self.places)]
+
+    def names(self, axis: int, shown: Positions, batch: int) -> tuple[str, ...]:
+        """Labels, else symbols, of some places (positions within the view) of an axis."""
+        places = self.places[axis][shown]
+        given = self.labels.given(self.axes[axis], batch)
+        if len(given) == self.sizes[axis]:
+            return tuple(given[place] for place in places)
+        letter = symbol(self.name, self.axes[axis])
+        return tuple(f"{letter}{place + 1}" for place in places) if letter else ()
+
+    def given(self, axis: int) -> tuple[Any, ...]:
+        """The user's labels of an axis: a tuple, one a batch entry where they differ, or ()."""
+        whole: Any = getattr(self.labels, self.axes[axis], ())
+        if not whole:
+            return ()
+        if isinstance(whole[0], str):
+            return self._focused(whole, axis)
+        if not self.axes[0].startswith("batch"):
+            return ()
+        rows = (whole[b] if b < len(whole) else () for b in self.places[0])
+        return tuple(self._focused(row, axis) for row in rows)
+
+    def _focused(self, names: tuple[str, ...], axis: int) -> tuple[str, ...]:
+        if len(names) != self.sizes[axis]:
+            return ()
+        return tuple(names[place] for place in self.places[axis])
+
+    def tables(self) -> Iterator[tuple[int, ...]]:
+        """The index, within the view, of each table: all axes but the last two."""
+        return np.ndindex(self.value.shape[:-2])
+
+    def batch(self, index: tuple[int, ...]) -> int:
+        """The batch entry, for labels, of the table at an index."""
+        if index and self.axes[0].startswith("batch"):
+            return int(self.places[0][index[0]])
+        return 0
+
+    def heading(self, index: tuple[int, ...]) -> str:
+        """`batch 0 · head 2`, counted from 0; empty for the only table."""
+        return " · ".join(
+            f"{axis} {places[i]}"
+            for axis, places, i in zip(self.axes, self.places, index, strict=False)
+        )
+
+
+def views(trace: "Trace", display: Display) -> Iterator[View]:
+    """The chosen steps of a trace, in their order, in focus."""
+    largest = _largest(trace)
+    for step in trace.steps:
+        chosen = display.steps
+        if step.name in chosen if chosen is not None else step.name not in ON_REQUEST:
+            yield _view(step, trace, display, largest)
+
+
+def numbered(trace: "Trace", display: Display) -> Iterator[tuple[str, View]]:
+    """The chosen steps with their numbers, counted from 1; queries, keys and values share one."""
+    number = 0
+    for view in views(trace, display):
+        shares = number > 0 and view.name in ("key", "value")
+        number += not shares
+        yield "" if shares else str(number), view
+
+
+def output(trace: "Trace", display: Display) -> Numbers:
+    """The output, in the layout and notation of the problem's inputs, in focus."""
+    value = np.asarray(trace.output)
+    if not display.focus:
+        return value
+    step = Step("output", value, _output_axes(trace, value.ndim))
+    return _view(step, trace, display, _largest(trace)).value
+
+
+def _view(step: Step, trace: "Trace", display: Display, largest: dict[str, int]) -> View:
+    value = np.asarray(step.value)
+    places = tuple(
+        _places(display.focus.get(axis), n, largest.get(axis, n))
+        for axis, n in zip(step.axes, value.shape, strict=True)
+    )
+    whole = all(len(place) == n for place, n in zip(places, value.shape, strict=True))
+    part = value if whole else value[np.ix_(*places)]
+    return View(step, step.axes, part, places, value.shape, trace.labels)
+
+
+def _places(chosen: slice | int | None, n: int, largest: int) -> Positions:
+    """The positions of a choice on an axis of `n` places.
+
+    Fewer places than others have on this axis serve several of them: query head h uses key head
+    h // (n_heads / kv_heads), and a broadcast axis has place 0 for all.
+    """
+    if chosen is None:
+        return np.arange(n)
+    if isinstance(chosen, slice):
+        wanted = np.arange(largest)[chosen]
+    else:
+        wanted = np.arange(chosen, chosen + 1) if chosen >= 0 else np.arange(largest)[[chosen]]
+    return np.unique(np.minimum(wanted * n // max(largest, 1), n - 1))
+
+
+def _largest(trace: "Trace") -> dict[str, int]:
+    """For each axis, the most places that a step has on it."""
+    sizes: dict[str, int] = {}
+    for step in trace.steps:
+        for axis, n in zip(step.axes, np.shape(step.value), strict=True):
+            sizes[axis] = max(sizes.get(axis, 0), n)
+    heads = trace.problem.settings().get("heads")
+    if isinstance(heads, int) and not isinstance(heads, bool):
+        sizes["head"] = max(sizes.get("head", 0), heads)
+    return sizes
+
+
+def _output_axes(trace: "Trace", ndim: int) -> tuple[str, ...]:
+    """The axes of `trace.output`: those of its step, in the problem's layout and notation."""
+    known = [step.axes for step in trace.steps if step.name in ("output", "weights")]
+    axes = list(known[-1]) if known else ["query", "feature"]
+    if trace.notation == "columns":
+        axes[-2:] = axes[:-3:-1]
+    presentation = trace.problem.presentation
+    if presentation.layout == "tokens-first" and "head" in axes:
+        axes.insert(-1, axes.pop(-3))
+    if presentation.layout == "sequence-first" and len(axes) == 3 and "head" not in axes:
+        axes[:2] = axes[1::-1]
+    if presentation.notation == "columns":
+        axes[-2:] = axes[:-3:-1]
+    return tuple(axes) if len(axes) == ndim else tuple(f"axis{i}" for i in range(ndim))

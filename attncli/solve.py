@@ -1,0 +1,136 @@
+"""A problem and a backend become a trace: the one driver that runs every recipe."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from attncli.backends import find
+from attncli.core.arrangement import laid_out, shown
+from attncli.core.labels import Labels
+from attncli.core.notes import Notes
+from attncli.core.problem import Notation, Problem
+from attncli.core.step import ON_REQUEST, Array, Step, run
+from attncli.errors import InputError, LimitError
+
+if TYPE_CHECKING:
+    from attncli.formats.titles import Title
+
+
+class Trace:
+    """A problem with its steps, as they are shown: NumPy arrays in the problem's notation."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        steps: list[Step],
+        output: Array,
+        notation: Notation,
+        notes: list[str],
+    ) -> None:
+        self.problem = problem
+        self.steps = tuple(steps)
+        self.output = output
+        """The result, in the notation and layout of the problem's inputs."""
+        self.notation: Notation = notation
+        self.notes = tuple(notes)
+        """Sentences that a reader should see: masked rows, saturated weights, lost numbers."""
+
+    @property
+    def labels(self) -> Labels:
+        return self.problem.presentation.labels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the steps, in order."""
+        return tuple(step.name for step in self.steps)
+
+    def step(self, name: str) -> Step:
+        """The step of this name; raises `InputError` naming those there are."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise InputError(
+            f"there is no step {name!r}", expected=", ".join(self.names), found=name, subject=name
+        )
+
+    def title(self, step: Step) -> "Title":
+        """A step's title and formula."""
+        from attncli.formats.titles import describe
+
+        return describe(step.name, self.problem.settings(), self.notation)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.output if name == "output" else self.step(name).value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __repr__(self) -> str:
+        from attncli.formats import render
+        from attncli.formats.display import Display
+
+        return render(self, Display(), "table")
+
+    def _repr_markdown_(self) -> str:
+        from attncli.formats import render
+        from attncli.formats.display import Display
+
+        return render(self, Display(), "markdown")
+
+
+def solve(
+    problem: Problem,
+    *,
+    backend: str = "numpy",
+    threads: int | None = None,
+    notation: Notation | None = None,
+    keep: Collection[str] | None = None,
+    max_memory: int | None = None,
+) -> Trace:
+    """Run a problem's recipe on a backend.
+
+    `notation` is how the steps are shown (the problem's own by default); `keep` names the steps
+    that are kept (all by default; the output always is). Raises `LimitError` before anything is
+    computed where the kept steps need more than `max_memory` bytes (what is free by default).
+    """
+    machine = find(backend)
+    xp = machine.xp
+    keep = None if keep is None else {*keep, "output"}
+    refuse_oversize(problem.memory(keep), machine.memory() if max_memory is None else max_memory)
+    settings = problem.settings()
+    notes = Notes(
+        problem.presentation.labels,
+        settings.get("masked_row", "zero"),
+        settings.get("normalizer") == "softmax",
+    )
+    presentation = problem.presentation
+    notation = notation or presentation.notation
+    steps: list[Step] = []
+    with machine.session(threads):
+        last: Step | None = None
+        for step in run(problem.steps(xp)):
+            notes.see(step, xp)
+            last = step if step.name not in ON_REQUEST else last
+            if keep is None or step.name in keep:
+                host = Step(step.name, machine.download(step.value), step.axes)
+                steps.append(shown(host, notation, xp))
+        assert last is not None, "a recipe has at least one step"
+        output = Step(last.name, laid_out(last, presentation.layout, xp), last.axes)
+        output = shown(output, presentation.notation, xp)
+    return Trace(problem, steps, machine.download(output.value), notation, notes.sentences)
+
+
+def refuse_oversize(needed: int, allowed: int) -> None:
+    """Raise `LimitError` where a computation would need more memory than is allowed."""
+    if needed > allowed:
+        raise LimitError(
+            f"the steps need {_size(needed)} of memory, {_size(allowed)} are allowed",
+            hint="--steps output keeps less, --dtype float32 halves it, --max-memory allows more",
+        )
+
+
+def _size(n: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:.3g} TB"

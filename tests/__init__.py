@@ -1,0 +1,1 @@
+"""Tests of attncli; a package, so that they share their oracle and their writer of problems."""
