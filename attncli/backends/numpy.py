@@ -1,15 +1,14 @@
 """NumPy: the backend that is always there."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import erf
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attncli.core.step import Array
+from attncli.machine import free_memory
 
 
 class Functions:
@@ -51,10 +50,7 @@ class NumpyBackend:
         return np.asarray(array)
 
     def memory(self) -> int:
-        """What the machine has free, or what its control group allows, whichever is less."""
-        limits = [_meminfo(), *_control_group()]
-        known = [limit for limit in limits if limit is not None]
-        return min(known, default=sys.maxsize)
+        return free_memory()
 
     @contextmanager
     def session(self, threads: int | None = None) -> Iterator[None]:
@@ -67,31 +63,6 @@ class NumpyBackend:
 
             with threadpool_limits(threads):
                 yield
-
-
-def _meminfo() -> int | None:
-    """MemAvailable of Linux; None elsewhere."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    line = next((line for line in text.splitlines() if line.startswith("MemAvailable:")), None)
-    return None if line is None else int(line.split()[1]) * 1024
-
-
-def _control_group() -> list[int]:
-    """What is left of the memory limit of this process's control group, if there is one."""
-    root = Path("/sys/fs/cgroup")
-    left = []
-    for most, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            left.append(int((root / most).read_text()) - int((root / used).read_text()))
-        except (OSError, ValueError):
-            continue
-    return left
 
 
 def backend() -> NumpyBackend:

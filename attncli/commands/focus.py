@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
-    from attncli.core.attention import Attention
-
-AXES = ("batch", "head", "query", "key")
+    from attncli.core.problem import Problem
 
 
-def focus(text: str, problem: "Attention") -> dict[str, int | slice]:
+def focus(text: str, problem: "Problem") -> dict[str, int | slice]:
     """`it`, `q1`, `2` name a query; `head=1,query=0:8,key=it` says which axis.
 
     Positions count from 0. Raises `UsageError` for what is not there.
     """
-    sizes = _sizes(problem)
+    sizes = problem.sizes()
     if text in problem.presentation.labels.given("query") or "=" not in text:
         return {"query": _place("query", text, sizes, problem)}
     chosen: dict[str, int | slice] = {}
@@ -32,20 +30,7 @@ def focus(text: str, problem: "Attention") -> dict[str, int | slice]:
     return chosen
 
 
-def _sizes(problem: "Attention") -> dict[str, int]:
-    lead = problem.leading
-    sizes = {"query": problem.n_queries, "key": problem.n_keys}
-    if problem.head_axis:
-        sizes["head"] = lead[-1]
-        lead = lead[:-1]
-    if len(lead) == 1:
-        sizes["batch"] = lead[0]
-    else:
-        sizes |= {f"batch{number + 1}": n for number, n in enumerate(lead)}
-    return sizes
-
-
-def _place(axis: str, text: str, sizes: dict[str, int], problem: "Attention") -> int | slice:
+def _place(axis: str, text: str, sizes: dict[str, int], problem: "Problem") -> int | slice:
     n, labels = sizes[axis], problem.presentation.labels
     first, colon, last = text.partition(":")
     if colon and text not in labels.given(axis):

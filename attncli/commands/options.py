@@ -19,8 +19,7 @@ from attncli.files.schema import KEYS
 from attncli.files.types import Boolean
 
 if TYPE_CHECKING:
-    from attncli.core.attention import Attention
-    from attncli.core.problem import Notation
+    from attncli.core.problem import Notation, Problem
     from attncli.files.types import Entry
     from attncli.formats.display import Display
 
@@ -155,7 +154,7 @@ class Options:
         text = self.values.get("notation")
         return None if text is None else flag("notation", text).value
 
-    def problem(self, sources: Sequence[str]) -> "Attention":
+    def problem(self, sources: Sequence[str]) -> "Problem":
         """The problem of the files and flags."""
         from attncli.files.problem import open_problem
 
@@ -165,7 +164,7 @@ class Options:
         """`--max-memory` in bytes."""
         return None if self.max_memory is None else size(self.max_memory, "--max-memory")
 
-    def display(self, problem: "Attention", *, to_file: bool = False) -> "Display":
+    def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
         """How to show the steps, on this terminal or in a file."""
         from attncli.commands.focus import focus
         from attncli.formats.display import Display
@@ -212,7 +211,7 @@ def names(text: str | None) -> tuple[str, ...] | None:
     return () if text == "none" else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _known_steps(chosen: Iterable[str] | None, problem: "Attention") -> None:
+def _known_steps(chosen: Iterable[str] | None, problem: "Problem") -> None:
     from difflib import get_close_matches
 
     known = problem.step_names()

@@ -23,7 +23,7 @@ LETTERS = {"query": "q", "key": "k", "feature": ""}
 
 def symbol(step: str, axis: str) -> str:
     """The letter of one axis of a step; empty for features, which have none."""
-    return SYMBOLS.get((step, axis), LETTERS.get(axis, ""))
+    return SYMBOLS.get((step.rpartition(".")[2], axis), LETTERS.get(axis, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,15 @@ class Notes:
 
     def see(self, step: Step, xp: Namespace) -> None:
         """Look at one step; each look is one pass over it."""
-        if step.name in SCORES:
+        name = step.name.rpartition(".")[2]  # the last part, where layers put theirs in front
+        if name in SCORES:
             self._scores = step.value
-        if step.name in ("scores", "masked"):
+        if name in ("scores", "masked"):
             best = xp.max(step.value, axis=-1)  # (… n_queries)
             self._nothing_to_see(step, best == -xp.inf, xp)
-            if step.name == "scores":
+            if name == "scores":
                 self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
-        elif step.name == "weights" and self.is_softmax:
+        elif name == "weights" and self.is_softmax:
             self._saturated(step, xp)
         elif step.name == "output":
             self._lost(step, xp.any(~xp.isfinite(step.value), axis=-1), xp)

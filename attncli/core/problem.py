@@ -1,6 +1,6 @@
 """What every kind of problem has in common."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -37,6 +37,19 @@ class Problem(Protocol):
 
     def steps(self, xp: Namespace) -> Steps:
         """The recipe, in the namespace `xp`."""
+        ...
+
+    def sizes(self) -> dict[str, int]:
+        """The length of each axis that a place can be chosen on: query, key, head, batch."""
+        ...
+
+    def step_names(self) -> tuple[str, ...]:
+        """The steps that the settings switch on, in order."""
+        ...
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """The problem's keys in force, as the user would write them."""
         ...
 
     def facts(self) -> tuple[str, ...]:

@@ -1,264 +1,33 @@
-"""From a problem's entries to the problem itself."""
+"""From a problem's entries to the problem itself: one builder a kind."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import numpy as np
-
-from attncli.core.attention import Attention
-from attncli.core.normalize import NORMALIZERS
-from attncli.core.shapes import by
+from attncli.core.problem import Problem
 from attncli.errors import AttncliError, InputError
-from attncli.files.dialects import DIALECTS, Dialect
-from attncli.files.masks import Masking
-from attncli.files.presentation import presentation
-from attncli.files.rotary import rotary
-from attncli.files.similarities import similarity, similarity_tables
+from attncli.files.schema import KEYS, KINDS
 from attncli.files.types import Entry
-from attncli.files.vectors import (
-    VECTORS,
-    Arrangement,
-    Source,
-    Tensor,
-    as_rows,
-    cast,
-    refuse_nonfinite,
-    widest,
-)
-
-NEUTRAL = Dialect("", "")
+from attncli.files.vectors import Source
 
 
-def build(entries: Mapping[str, Entry], base: Path, name: str = "") -> Attention:
+def build(entries: Mapping[str, Entry], base: Path, name: str = "") -> Problem:
     """The problem that the entries of a file, flags or keywords describe.
 
-    Raises `AttncliError` with the place of the key that is wrong.
+    `name` is the file as the user named it. Raises `AttncliError` with the place of the key that
+    is wrong.
     """
     source = Source(entries, base)
+    kind = source.get("kind", "attention")
+    for key, entry in entries.items():
+        if kind not in KEYS[key].kinds:
+            raise InputError(
+                f"{key} is no key of kind: {kind}",
+                hint=f"it belongs to kind: {' or '.join(KEYS[key].kinds)}",
+                place=entry.place,
+            )
     try:
-        return _Builder(source).attention(name)
+        return cast("Problem", import_module(KINDS[kind]).build(source, name))
     except AttncliError as error:
-        subject = error.subject.split(".")[0]
-        raise error.at(source.place(subject)) from None
-
-
-class _Builder:
-    """One problem in the making: each method settles one of its parts."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.dialect = DIALECTS.get(source.get("dialect", ""), NEUTRAL)
-        self.notation: str = source.get("notation", "rows")
-        self.layout: str = source.get("layout", "heads-first")
-        self.finite = not source.get("allow_nonfinite", False)
-        if self.notation == "columns" and self.layout == "tokens-first":
-            raise InputError(
-                "notation: columns with layout: tokens-first: the axes to swap are not neighbours",
-                hint="give the file in rows notation, and use --notation columns to show it",
-                subject="layout",
-            )
-
-    def attention(self, name: str) -> Attention:
-        source = self.source
-        raw = {key: source.tensor(key) for key in (*VECTORS, "scores")}
-        self._refuse_both(raw)
-        past = {key: source.tensor("past", entry) for key, entry in source.get("past", {}).items()}
-        tables = similarity_tables(source)
-        inputs = [
-            array
-            for array in (*raw.values(), *past.values(), *tables.values())
-            if array is not None
-        ]
-        if not inputs:
-            raise InputError(
-                "there is nothing to compute",
-                expected="query, key and value",
-                hint="attncli new soft-addressing shows a problem that runs",
-                place=next((entry.place for entry in source.entries.values()), None),
-            )
-        dtype = source.get("dtype") or widest(inputs)
-        vectors, head_axis, join = self._arranged(raw, dtype)
-        cache: dict[str, Any] = {
-            f"past_{key}": self._past(key, array, dtype)
-            for key, array in past.items()
-            if array is not None
-        }
-        tables = {
-            key: cast(f"similarity.{key}", table, dtype, finite=True)
-            for key, table in tables.items()
-        }
-        bare = Attention(
-            **vectors,
-            **cache,
-            head_axis=head_axis,
-            join=join,
-            zero_key=source.get("zero_key", False),
-            similarity=similarity(source, tables, self.dialect.similarity),
-            dtype=dtype,
-        )
-        return self._finished(bare, name)
-
-    def _finished(self, bare: Attention, name: str) -> Attention:
-        """The problem with all that depends on its sizes."""
-        leading = bare.leading
-        masking = Masking(
-            source=self.source,
-            dialect=self.dialect,
-            batch=leading[:-1] if bare.head_axis else leading,
-            n_heads=bare.n_heads if bare.head_axis else None,
-            n_queries=bare.n_queries,
-            n_keys=bare.n_keys - bare.zero_key,
-            n_past=bare.n_past if bare.past_key is not None else None,
-            dtype=bare.dtype,
-            columns=self.notation == "columns",
-        )
-        masks = masking.masks()
-        normalizer = NORMALIZERS[self.source.get("normalizer", "softmax")]
-        problem = replace(
-            bare,
-            masks=masks,
-            biases=masking.biases(masks),
-            masked_by=self.dialect.masked_by if "masked_row" not in self.source.entries else None,
-            masked_row=self.source.get("masked_row", self.dialect.masked_row),
-            query_mask=masking.query_mask(),
-            rotary=rotary(self.source, bare, masking),
-            scale=self._scale(bare),
-            softcap=self.source.get("softcap"),
-            sink=self._per_head("sink", bare),
-            normalizer=normalizer(self.source.get("temperature", 1.0)),
-            presentation=presentation(self.source, bare, name),
-            choices=self._choices(),
-        )
-        if problem.sink is not None and not problem.normalizer.sums_to_one:
-            raise InputError(
-                f"sink with the normalizer {problem.normalizer.name}, which has no denominator",
-                hint="sinks go with softmax, sparsemax, entmax15 and hard",
-                subject="sink",
-            )
-        return problem
-
-    # --- vectors
-
-    def _refuse_both(self, raw: Mapping[str, Tensor | None]) -> None:
-        if raw["scores"] is None:
-            return
-        for key in ("query", "key"):
-            if raw[key] is not None:
-                raise InputError(f"scores and {key}: scores stand instead of it", subject=key)
-        for key in ("past", "rope", "zero_key"):
-            if self.source.get(key):
-                raise InputError(f"{key} needs query and key, not scores", subject=key)
-
-    def _arranged(
-        self, raw: Mapping[str, Tensor | None], dtype: str
-    ) -> tuple[dict[str, Any], bool, bool]:
-        """The vectors in the core's arrangement, whether they have heads, and were packed."""
-        arrangement = Arrangement(
-            self.notation, self.layout, self.source.get("heads"), self.source.get("kv_heads")
-        )
-        if arrangement.kv_heads and arrangement.heads is None and _most_axes(raw) < 4:
-            raise InputError("kv_heads without heads", hint="heads: N", subject="kv_heads")
-        vectors: dict[str, Tensor] = {}
-        packed: list[bool] = []
-        with_heads: dict[str, bool] = {}
-        for key, array in raw.items():
-            if array is None:
-                continue
-            if key == "scores":
-                vectors[key] = self._given_scores(array, dtype)
-                with_heads[key] = vectors[key].ndim > 3
-                continue
-            # Cast first: a refusal then names the place where the user wrote it.
-            array = cast(key, array, dtype, finite=self.finite)
-            vectors[key], with_heads[key], was_packed = arrangement.arrange(key, array)
-            packed.append(was_packed)
-        head_axis = any(with_heads.values())
-        if head_axis:
-            for key, has_heads in with_heads.items():
-                if not has_heads and vectors[key].ndim > 2:
-                    raise InputError(
-                        f"{key} has {vectors[key].ndim} axes, and no head axis among them",
-                        expected="as many axes in each of query, key and value",
-                        found=by(vectors[key].shape),
-                        hint="one for all heads: give it a head axis of 1",
-                        subject=key,
-                    )
-        self._lone_value_hint(raw, vectors)
-        return vectors, head_axis, bool(packed) and packed[0]
-
-    def _given_scores(self, array: Tensor, dtype: str) -> Tensor:
-        scores = cast("scores", as_rows(array, self.notation), dtype, finite=False)
-        if scores.ndim < 2 or 0 in scores.shape:
-            raise InputError("scores must be a table, (n_queries n_keys)", subject="scores")
-        if self.finite:
-            refuse_nonfinite("scores", np.where(scores == -np.inf, 0, scores))
-        return scores
-
-    def _lone_value_hint(
-        self, raw: Mapping[str, Tensor | None], vectors: dict[str, Tensor]
-    ) -> None:
-        value, key = raw["value"], vectors.get("key", raw["scores"])
-        if value is None or key is None or value.ndim != 1 or value.shape[0] == 1:
-            return
-        n_keys = key.shape[-2] if "key" in vectors else key.shape[-1]
-        if n_keys == value.shape[0]:
-            numbers = ", ".join(f"[{number:g}]" for number in value[:3])
-            raise InputError(
-                f"value is one vector of {n_keys} features, and there are {n_keys} keys",
-                expected="a value for each key",
-                found="1",
-                hint=f"one number a key is written [{numbers}{', …' if n_keys > 3 else ''}]",
-                subject="value",
-            )
-
-    def _past(self, key: str, array: Tensor, dtype: str) -> Tensor:
-        """A cache: already split in heads, `(… kv_heads n d)`."""
-        arrangement = Arrangement(self.notation, self.layout)
-        array = cast(f"past.{key}", array, dtype, finite=self.finite)
-        return arrangement.arrange(f"past.{key}", array)[0]
-
-    # --- scale, sink
-
-    def _scale(self, bare: Attention) -> float | Tensor | None:
-        given = self.source.get("scale", "auto")
-        if isinstance(given, str):
-            if given == "none" or bare.query is None:
-                return None
-            return bare.similarity.auto_scale(int(bare.query.shape[-1]))
-        scale = self._per_head("scale", bare)
-        assert scale is not None
-        return scale if bare.head_axis and scale.size > 1 else scale.ravel()[0]
-
-    def _per_head(self, key: str, bare: Attention) -> Tensor | None:
-        """One number `(1 1)`, or one a query head `(n_heads 1 1)`."""
-        array = self.source.tensor(key)
-        if array is None:
-            return None
-        array = cast(key, array, bare.dtype, finite=True).reshape(-1)
-        if array.size == 1:
-            return array[:, None]
-        if bare.head_axis and array.size == bare.n_heads:
-            return array[:, None, None]
-        raise InputError(
-            f"{key} has {array.size} numbers",
-            expected=f"1, or one a query head ({bare.n_heads})",
-            found=str(array.size),
-            subject=key,
-        )
-
-    # --- what is said of it
-
-    def _choices(self) -> dict[str, Any]:
-        """The keys in force that are plain values."""
-        plain = (str, int, float, bool, tuple, list)
-        return {
-            key: entry.value
-            for key, entry in self.source.entries.items()
-            if isinstance(entry.value, plain) and key not in ("title", "notation")
-        }
-
-
-def _most_axes(raw: Mapping[str, Tensor | None]) -> int:
-    return max((array.ndim for array in raw.values() if array is not None), default=0)
+        raise error.at(source.place(error.subject.split(".")[0])) from None

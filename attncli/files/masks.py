@@ -197,7 +197,7 @@ class Masking:
             )
         if array.ndim > 1:
             array = self._with_heads(array, 1)[..., None, :]
-        return self._meant("key_mask", array)
+        return self._meant("key_mask", np.atleast_2d(array))
 
     def query_mask(self) -> Tensor | None:
         """`query_mask (batch… n_queries)` as booleans `(batch… [1] n_queries)`."""
@@ -237,7 +237,7 @@ class Masking:
         return array.astype(self.dtype)
 
     def _pairs(self, key: str, array: Tensor) -> Tensor:
-        """A table that broadcasts from the right to `(… n_heads n_queries n_keys)`."""
+        """A table of two axes or more that broadcasts to `(… n_heads n_queries n_keys)`."""
         if array.ndim == 3:
             array = self._three_axes(key, array)
         heads = () if self.n_heads is None else (self.n_heads,)
@@ -252,7 +252,7 @@ class Masking:
                 hint=_transposed_hint(key, array.shape, shape),
                 subject=key,
             )
-        return array
+        return np.atleast_2d(array)
 
     def _three_axes(self, key: str, array: Tensor) -> Tensor:
         """The first of three axes is heads or batch; where it fits both, the dialect decides."""

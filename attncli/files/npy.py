@@ -236,7 +236,7 @@ def _parsed(text: str, noun: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]
     malformed = InputError(
         f"the header of {noun} is malformed",
         expected="{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4)}",
-        found=quoted(text),
+        found=quoted(text, 100),
         hint="save it with np.save",
     )
     content = _literal(text)

@@ -58,8 +58,8 @@ def _one(axis: str, labels: tuple[str, ...], n: int, bare: Attention) -> tuple[s
 
 
 def _check_features(names: Names, bare: Attention) -> None:
-    vectors = (bare.query, bare.key, bare.value)
-    widths = sorted({int(array.shape[-1]) for array in vectors if array is not None})
+    given = [key for key in ("query", "key", "value") if getattr(bare, key) is not None]
+    widths = sorted({bare.shape(key)[-1] for key in given})
     if len(names) not in widths:
         raise InputError(
             f"labels.feature has {len(names)} labels",

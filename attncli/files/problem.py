@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attncli.core.attention import Attention
+from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
 from attncli.files.schema import KEYS, PROBLEM
@@ -31,7 +31,7 @@ LARGEST_TEXT = 256 * 1024 * 1024
 """Bytes of a problem file; larger tables belong in NPY."""
 
 
-def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> Attention:
+def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> Problem:
     """The problem that the files describe, with the flags' keys in place of the file's."""
     if len(sources) == 3:
         entries = {

@@ -15,6 +15,7 @@ from pathlib import Path
 from attncli.errors import AttncliError, InputError, LimitError, Place
 from attncli.files.scalars import did_you_mean
 from attncli.files.yaml import quoted
+from attncli.machine import free_memory
 
 # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
 FLAGS = (
@@ -86,7 +87,7 @@ def _nearest(path: Path) -> str:
         names = os.listdir(path.parent)
     except (OSError, ValueError):
         return f"there is no directory {quoted(str(path.parent), 80)} either"
-    near = difflib.get_close_matches(path.name, names, n=1)
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     if near:
         return f"did you mean {quoted(str(path.parent / near[0]), 80)}?"
     return "a path is relative to the file that names it"
@@ -116,23 +117,11 @@ def no_member(path: Path, name: str, names: Iterable[str], place: Place | None) 
 
 def refuse_oversize(noun: str, needed: int, allowed: int | None = None) -> None:
     """Raise `LimitError` if reading needs more bytes than allowed (what is free by default)."""
-    allowed = _free_memory() if allowed is None else allowed
+    allowed = free_memory() if allowed is None else allowed
     if needed > allowed:
         raise LimitError(
-            f"{noun} needs {needed} bytes of memory",
+            f"reading {noun} takes {needed} bytes of memory",
             expected=f"at most {allowed}",
             found=str(needed),
-            hint="save it as an NPY file: that is mapped, not read",
+            hint="save large tensors as NPY files: these are mapped, not read",
         )
-
-
-def _free_memory() -> int:
-    """Bytes that are available; what the machine has where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return 1 << 33

@@ -21,7 +21,7 @@ def rotary(source: Source, bare: Attention, masking: Masking) -> Rotary | None:
     if rope is None or bare.query is None:
         return None
     given = _given(source, rope)
-    width = _width(rope, given, int(bare.query.shape[-1]))
+    width = _width(rope, given, bare.d_k)
     turns = _Turns(source, rope, bare, masking, given, width)
     query_cos, query_sin = turns.of("query", bare.n_queries)
     key_cos, key_sin = turns.of("key", bare.n_new_keys)
@@ -149,4 +149,4 @@ class _Turns:
         return self._beside_heads(array, 1) if array.ndim > 1 else array
 
     def _beside_heads(self, array: Tensor, after: int) -> Tensor:
-        return np.expand_dims(array, array.ndim - after) if self.bare.head_axis else array
+        return np.expand_dims(array, array.ndim - after) if self.bare.has_heads else array

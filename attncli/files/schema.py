@@ -19,10 +19,16 @@ from attncli.files.types import (
     Mapping,
     Number,
     OneOf,
+    Tables,
     Tensor,
     Text,
     Type,
 )
+
+KINDS = {"attention": "attncli.files.attention"}
+"""Each kind of problem, and the module whose `build(source, name)` makes it."""
+
+ALL = tuple(KINDS)
 
 FOREIGN = {
     "is_causal": "causal",
@@ -59,6 +65,7 @@ POSITIVE = Number(above=0)
 COUNT = Integer(minimum=1)
 
 LAYER = Mapping({"weight": TENSOR, "bias": TENSOR, "activation": Choice(ACTIVATIONS)})
+PROJECTIONS = Mapping({"query": TENSOR, "key": TENSOR, "value": TENSOR, "output": TENSOR})
 SIMILARITY = Mapping(
     {
         "name": Choice(tuple(SIMILARITIES)),
@@ -92,6 +99,8 @@ class Key:
     type: Type
     help: str
     default: str = ""
+    kinds: tuple[str, ...] = ("attention",)
+    """The kinds of problem that it belongs to."""
     flag: bool = False
     """Whether it has a flag of its own; every other key is reached by `--set`."""
 
@@ -99,16 +108,31 @@ class Key:
 KEYS: dict[str, Key] = {
     key.name: key
     for key in (
-        Key("kind", Choice(("attention",)), "what kind of problem this is", "attention"),
-        Key("title", Text(), "the heading of the report"),
+        Key("kind", Choice(tuple(KINDS)), "what kind of problem this is", "attention", ALL),
+        Key("title", Text(), "the heading of the report", kinds=ALL),
         Key("query", TENSOR, "queries, (… n_queries d_k): a table, a file, or another tensor"),
         Key("key", TENSOR, "keys, (… n_keys d_k)"),
         Key("value", TENSOR, "values, (… n_keys d_v); without it the weights are the result"),
+        Key("input", TENSOR, "stands for query, key and value, which projections may make of it"),
+        Key("source", TENSOR, "stands for key and value instead: cross-attention"),
         Key("scores", TENSOR, "scores, (… n_queries n_keys), instead of query and key"),
+        Key(
+            "projections",
+            PROJECTIONS,
+            "tables (d_in d_out) of query, key, value, output; a list of tables is one a head",
+        ),
+        Key("projection_biases", PROJECTIONS, "vectors added after the projections"),
+        Key(
+            "parameters",
+            OneOf(Tables({}), Text()),
+            "a state_dict of torch.nn.MultiheadAttention: NPZ, safetensors, file.npz:prefix., or "
+            "a mapping",
+        ),
         Key(
             "labels",
             Mapping({"query": Labels(), "key": Labels(), "feature": Labels()}),
             "names of the vectors and features, always text",
+            kinds=ALL,
         ),
         Key(
             "similarity",
@@ -198,7 +222,7 @@ KEYS: dict[str, Key] = {
             "zero",
         ),
         Key("zero_norm", Choice(("error", "zero")), "the cosine of a zero vector", "error"),
-        Key("allow_nonfinite", Boolean(), "let NaN and infinity into the vectors", "false"),
+        Key("allow_nonfinite", Boolean(), "let NaN and infinity into the vectors", "false", ALL),
         Key(
             "dialect",
             Choice(tuple(DIALECTS)),
@@ -210,9 +234,10 @@ KEYS: dict[str, Key] = {
             Choice(("float32", "float64")),
             "the computing type",
             "the widest of the vectors and weights, float32 at least",
+            kinds=ALL,
             flag=True,
         ),
-        Key("notation", Choice(("rows", "columns")), "how tables lie", "rows", flag=True),
+        Key("notation", Choice(("rows", "columns")), "how tables lie", "rows", ALL, flag=True),
     )
 }
 

@@ -1,8 +1,8 @@
 """CSV and TSV tables as spreadsheets write them, and as they may read them without harm.
 
 The first row and the first column may be labels. Nothing is guessed that could turn a typing
-mistake into a label: a row or a column is labels only if none of its cells is a number, or if the
-cell in the corner is empty.
+mistake into a label: a row or a column is labels only if none of its cells looks like a number, or
+if the cell in the corner is empty.
 """
 
 import codecs
@@ -28,9 +28,11 @@ from attncli.files.yaml import quoted
 LARGEST = 256 * 1024 * 1024
 """Bytes of a table; larger ones belong in NPY."""
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-SEPARATOR_LINE = re.compile(r'"?sep=([,;\t])"?', re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r"sep=([,;\t])", re.IGNORECASE)
 ENDLESS = re.compile(r"([-+]?)\.?inf(?:inity)?", re.IGNORECASE)
 NOT_A_NUMBER = re.compile(r"[-+]?\.?nan", re.IGNORECASE)
+NUMBER_LIKE = re.compile(r"[-+−]?[.,]?\d[\d.,:_' ]*(?:[eE][-+]?\d*)?\s*%?")
+"""What was meant as a number, also where it is none (1.234,5 or 010): never taken for a label."""
 TRUTH = {"true": 1.0, "false": 0.0}
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """How a text begins that a spreadsheet would take for a formula, or that was kept from it by '."""
@@ -89,14 +91,11 @@ def write_table(
             f"a table has two axes, this array has {values.ndim}",
             hint="write .npy, or choose a part of it",
         )
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    if columns:
-        # An empty corner says: labels above, labels at the left.
-        writer.writerow([*[""] * bool(rows), *map(_safe, columns)])
+    # An empty corner says: labels above, labels at the left.
+    lines = [[*[""] * bool(rows), *map(_safe, columns)]] if columns else []
     for index, row in enumerate(np.atleast_2d(values).tolist()):
-        writer.writerow([*map(_safe, rows[index : index + 1]), *map(_cell, row)])
-    return text.getvalue()
+        lines.append([*map(_safe, rows[index : index + 1]), *map(_cell, row)])
+    return "".join(delimiter.join(line) + "\n" for line in lines)
 
 
 class Reader:
@@ -143,20 +142,20 @@ class Reader:
             what = "the table is empty" if empty else "a row is empty"
             self._fail(head, 0, what, hint="" if empty else "remove the empty line")
         corner = not head.cells[0]
-        self.has_header = corner or not any(map(self._is_value, head.cells))
+        self.has_header = corner or not any(map(_is_value, head.cells))
         self.n_rows, only_numbers, only_labels = 1, True, True
         for count, row in enumerate(chain([] if self.has_header else [head], rows), 1):
             length = _length(row.cells)
             if length:
                 self.n_rows = count + self.has_header
                 self.width = max(self.width, length)
-                is_value = self._is_value(row.cells[0])
+                is_value = _is_value(row.cells[0])
                 only_numbers &= is_value
                 only_labels &= not is_value and row.cells[0] != ""
         self.has_labels = corner or only_labels
         if self.width <= self.has_labels:
             self._fail(head, 0, "the table has no numbers", expected="numbers beside its labels")
-        if corner and only_numbers and all(map(self._is_value, filter(None, head.cells))):
+        if corner and only_numbers and all(map(_is_value, filter(None, head.cells))):
             # Otherwise a number forgotten in the corner would turn its row and column into labels.
             self._refuse(head, 0, "")
 
@@ -169,7 +168,7 @@ class Reader:
                 return said[1]
             if start.strip():
                 break
-        bare = re.sub(r'"(?:[^"]|"")*"', "", start)
+        bare = re.sub(r'"(?:[^"]|"")*(?:"|$)', "", start)
         return "\t" if is_tsv else next((sign for sign in (";", "\t") if sign in bare), ",")
 
     def _lines(self) -> io.TextIOWrapper:
@@ -231,9 +230,6 @@ class Reader:
             )
         return value
 
-    def _is_value(self, text: str) -> bool:
-        return self._parsed(text) is not None
-
     def _parsed(self, text: str) -> float | None:
         return _parsed(text, commas=self.delimiter == ";")
 
@@ -245,10 +241,10 @@ class Reader:
             hint = "write a number; nan stands for none"
         elif self.holds_truth:
             hint = truth_advice(text).upper().replace("WRITE", "write")
-        elif self.delimiter != ";" and point != text and NUMBER.fullmatch(point):
-            hint = f"write {point}, or separate the cells with semicolons"
         elif self.delimiter == "\t" and len(row.cells) == 1:
             hint = "there is no tab in this row: call the file .csv if commas separate its cells"
+        elif self.delimiter != ";" and point != text and NUMBER.fullmatch(point):
+            hint = f"write {point}, or separate the cells with semicolons"
         elif re.fullmatch(r"-|#?n/?a|#?null!?|none", text, re.IGNORECASE):
             hint = "write nan, which stands for no number"
         elif not hint and (row.line == self.first + 1 or at == 0):
@@ -357,9 +353,14 @@ def _parsed(text: str, *, commas: bool) -> float | None:
     return nan if NOT_A_NUMBER.fullmatch(text) else TRUTH.get(text.lower())
 
 
+def _is_value(text: str) -> bool:
+    """Whether a cell was meant as a number or a truth value."""
+    return NUMBER_LIKE.fullmatch(text) is not None or _parsed(text, commas=True) is not None
+
+
 def _is_risky(label: str) -> bool:
     """Whether a label, without any ' in front, would be taken for a formula or a number."""
-    return FORMULA.match(label) is not None or _parsed(label.lstrip("'"), commas=True) is not None
+    return FORMULA.match(label) is not None or _is_value(label.lstrip("'"))
 
 
 def _label(cell: str) -> str:
@@ -367,4 +368,6 @@ def _label(cell: str) -> str:
 
 
 def _safe(label: str) -> str:
-    return "'" + label if _is_risky(label) else label
+    """A label as a cell: quoted also for another delimiter than ours, since readers guess it."""
+    cell = "'" + label if _is_risky(label) else label
+    return '"' + cell.replace('"', '""') + '"' if re.search(r'[,;\t"\r\n]', cell) else cell

@@ -55,6 +55,7 @@ __all__ = [
     "OneOf",
     "Reference",
     "Scalar",
+    "Tables",
     "Tensor",
     "Text",
     "Type",
@@ -374,6 +375,14 @@ class Mapping(Type):
             cursor.fail(start, "this line is not “key: value”", "such as query: [[1, 0], [0, 1]]")
         with cursor.at(start):
             raise wrong(self, text or kind_of(start), cursor.name, hint)
+
+
+@dataclass(frozen=True)
+class Tables(Mapping):
+    """A mapping from any names to tables, such as a state_dict."""
+
+    def type_of(self, key: str, place: Place | None = None, name: str = "") -> Type:
+        return Tensor()
 
 
 def read_document(

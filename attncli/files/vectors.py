@@ -123,8 +123,8 @@ class Arrangement:
     heads: int | None = None
     kv_heads: int | None = None
 
-    def arrange(self, name: str, array: Tensor) -> tuple[Tensor, bool, bool]:
-        """`(… n d)` or `(… H n d)`, whether it has a head axis, and whether it was packed."""
+    def arrange(self, name: str, array: Tensor) -> tuple[Tensor, bool]:
+        """`(… n d)`, or `(… H n d)` and True where the array itself has a head axis."""
         if array.ndim == 0:
             raise InputError(
                 f"{name} is a single number",
@@ -142,31 +142,19 @@ class Arrangement:
                 raise InputError(
                     f"{name} has {array.ndim} axes; sequence-first (n B d) has 3", subject=name
                 )
-            array = np.moveaxis(array, 0, 1) if array.ndim == 3 else array
-        elif self.layout == "tokens-first" and array.ndim > 2:
+            return (np.moveaxis(array, 0, 1) if array.ndim == 3 else array), False
+        if self.layout == "tokens-first" and array.ndim > 2:
             packed = array.ndim == 3 and count is not None and array.shape[-2] != count
             if not packed:
-                return self._counted(name, np.swapaxes(array, -2, -3), count), True, False
+                return self._counted(name, np.swapaxes(array, -2, -3)), True
         if array.ndim > 3:
-            return self._counted(name, array, count), True, False
-        if count is None:
-            return array, False, False
-        if array.shape[-1] % count:
-            raise InputError(
-                f"{name} has {array.shape[-1]} features, which {count} heads cannot share",
-                expected=f"a multiple of {count}",
-                found=str(array.shape[-1]),
-                subject=name,
-            )
-        split = array.reshape(*array.shape[:-1], count, -1)
-        return np.swapaxes(split, -2, -3), True, True  # (… H n d)
+            return self._counted(name, array), True
+        return array, False
 
-    def _counted(self, name: str, array: Tensor, count: int | None) -> Tensor:
-        fits = count in (None, array.shape[-3])
-        if name != "query" and self.kv_heads is None:
-            fits = True  # the shape says how many
-        if not fits:
-            key = "heads" if name == "query" else "kv_heads"
+    def _counted(self, name: str, array: Tensor) -> Tensor:
+        key = "heads" if name == "query" else "kv_heads"
+        count = self.heads if name == "query" else self.kv_heads
+        if count not in (None, array.shape[-3]):
             raise InputError(
                 f"{name} has {array.shape[-3]} heads, {key} says {count}",
                 hint="with four axes the second is heads (layout: tokens-first: the third)",

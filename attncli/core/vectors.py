@@ -1,0 +1,261 @@
+"""The vectors of an attention: given or projected, split in heads, rotated, extended."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from attncli.core.heads import Linear, Projections, split, split_shape
+from attncli.core.rotary import Rotary
+from attncli.core.shapes import broadcast, by, check_leading
+from attncli.core.similarity import ScaledDot, Similarity
+from attncli.core.step import Array, Namespace, Step
+from attncli.errors import InputError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Vectors:
+    """Queries, keys and values, or scores in place of the first two.
+
+    Q = query W_q, K = key W_k, V = value W_v where there are projections. Shapes: query
+    `(… n_queries d)`, key and value `(… n_keys d)`; leading axes broadcast. With `head_axis` the
+    third axis from the right is heads; with `heads` a packed last axis is split.
+    """
+
+    query: Array | None = None
+    key: Array | None = None
+    value: Array | None = None
+    scores: Array | None = None
+    projections: Projections = field(default_factory=Projections)
+    head_axis: bool = False
+    """Whether query, key and value come with a head axis, which then stays to the end."""
+    heads: int | None = None
+    """How many heads the features are split into, to be joined again at the end."""
+    kv_heads: int | None = None
+    """How many of key and value, where they are fewer."""
+    extra_key: Array | None = None
+    """One more key after the projected ones, `(1 d)`, seen by every query."""
+    extra_value: Array | None = None
+    rotary: Rotary | None = None
+    past_key: Array | None = None
+    past_value: Array | None = None
+    zero_key: bool = False
+    similarity: Similarity = field(default_factory=ScaledDot)
+
+    def __post_init__(self) -> None:
+        if self.scores is None:
+            for name in ("query", "key"):
+                if getattr(self, name) is None:
+                    raise InputError(
+                        f"{name} is missing",
+                        expected="query and key, or scores",
+                        hint="write query: [[1, 0]] and key: [[1, 0], [0, 1]], or give files",
+                        subject=name,
+                    )
+            self._check_vectors()
+        if self.value is not None and self.value.shape[-2] != self.n_new_keys:
+            self._refuse_count("value", self.value.shape[-2])
+        self._check_past()
+
+    # --- sizes
+
+    @property
+    def n_queries(self) -> int:
+        first = self.query if self.scores is None else self.scores
+        assert first is not None
+        return int(first.shape[-2])
+
+    @property
+    def n_new_keys(self) -> int:
+        """Keys of this call, without the cache and the zero key."""
+        return int(self.key.shape[-2] if self.key is not None else self.scores.shape[-1])  # type: ignore[union-attr]
+
+    @property
+    def n_past(self) -> int:
+        return 0 if self.past_key is None else int(self.past_key.shape[-2])
+
+    @property
+    def n_added(self) -> int:
+        """Keys that stand after all others and that every query sees."""
+        return (self.extra_key is not None) + self.zero_key
+
+    @property
+    def n_keys(self) -> int:
+        """All keys: cache, new ones, the extra one and the zero key."""
+        return self.n_past + self.n_new_keys + self.n_added
+
+    @property
+    def joins(self) -> bool:
+        """Whether heads are made here, and so joined again at the end."""
+        return self.heads is not None or (
+            self.projections.query is not None and self.projections.query.n_heads is not None
+        )
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether the steps from query to heads have a head axis."""
+        return self.head_axis or self.joins
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of query, key or value, projected and split in heads."""
+        array = getattr(self, name)
+        shape = tuple(int(size) for size in array.shape)
+        linear: Linear | None = getattr(self.projections, name)
+        if linear is not None:
+            shape = linear.shape(name, shape)
+        count = self.heads if name == "query" else self.kv_heads or self.heads
+        if count is not None and (linear is None or linear.n_heads is None):
+            shape = split_shape(name, shape, count)
+        return shape
+
+    @property
+    def d_k(self) -> int:
+        """Features of a query vector."""
+        return self.shape("query")[-1] if self.query is not None else 0
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The batch axes and, last, the query heads: all axes of the scores but the last two."""
+        shapes = [] if self.scores is None else [list(self.scores.shape[:-2])]
+        for name in ("query", "key", "value"):
+            if getattr(self, name) is not None:
+                lead = list(self.shape(name)[:-2])
+                one_head = self.has_heads and lead and name != "query"
+                shapes.append([*lead[:-1], 1] if one_head else lead)
+        return broadcast(shapes)
+
+    @property
+    def n_heads(self) -> int:
+        return self.leading[-1] if self.has_heads else 1
+
+    @property
+    def n_kv_heads(self) -> int:
+        shape = () if self.key is None else self.shape("key")
+        return shape[-3] if self.has_heads and len(shape) > 2 else self.n_heads
+
+    def sizes(self) -> dict[str, int]:
+        """The length of each axis that a place can be chosen on."""
+        lead = self.leading
+        sizes = {"query": self.n_queries, "key": self.n_keys}
+        if self.has_heads:
+            sizes["head"] = lead[-1]
+            lead = lead[:-1]
+        names = self.leading_names(len(lead), False)
+        return sizes | dict(zip(names, lead, strict=True))
+
+    # --- the recipe
+
+    def vectors(self, xp: Namespace) -> Generator[Step, Array, tuple[Array, Array, Array | None]]:
+        query: Array = self.query
+        key: Array = self.key
+        value: Array = self.value
+        if query is not None:
+            query, key = self._made("query", query, xp), self._made("key", key, xp)
+        if value is not None:
+            value = self._made("value", value, xp)
+        if self.rotary is not None:
+            query, key = self.rotary.query(query, xp), self.rotary.key(key, xp)
+        if self.past_key is not None:
+            key = _append(self.past_key, key, xp)
+            value = None if value is None else _append(self.past_value, value, xp)
+        if self.extra_key is not None:
+            key = _append(key, self._extra(self.extra_key, key, xp), xp)
+            value = (
+                None
+                if value is None
+                else _append(value, self._extra(self.extra_value, value, xp), xp)
+            )
+        if self.zero_key:
+            key = _append(key, xp.zeros_like(key[..., :1, :]), xp)
+            value = None if value is None else _append(value, xp.zeros_like(value[..., :1, :]), xp)
+        if query is not None:
+            query = yield self.step("query", query, "query", "feature")
+            key = yield self.step("key", key, "key", "feature")
+        if value is not None:
+            value = yield self.step("value", value, "key", "feature")
+        return query, key, value
+
+    def _made(self, name: str, x: Array, xp: Namespace) -> Array:
+        """Query, key or value, projected and split in heads."""
+        linear: Linear | None = getattr(self.projections, name)
+        if linear is not None:
+            x = linear.apply(x, xp)
+        count = self.heads if name == "query" else self.kv_heads or self.heads
+        if count is not None and (linear is None or linear.n_heads is None):
+            x = split(x, count, xp)
+        return x
+
+    def _extra(self, row: Array, beside: Array, xp: Namespace) -> Array:
+        """One more vector `(1 d)`, split like the others and once for each batch entry."""
+        count = self.kv_heads or self.heads
+        row = row if count is None else split(row, count, xp)
+        return xp.broadcast_to(row, (*beside.shape[:-2], 1, beside.shape[-1]))
+
+    def step(self, name: str, value: Array, *last: str) -> Step:
+        return Step(
+            name, value, (*self.leading_names(value.ndim - len(last), self.has_heads), *last)
+        )
+
+    def leading_names(self, n_leading: int, heads: bool) -> tuple[str, ...]:
+        """Names of leading axes: batch (or batch1, batch2 …), then head."""
+        n_batch = n_leading - (heads and n_leading > 0)
+        batch = ("batch",) if n_batch == 1 else tuple(f"batch{i + 1}" for i in range(n_batch))
+        return (*batch, "head") if n_leading > n_batch else batch
+
+    # --- checks
+
+    def _check_vectors(self) -> None:
+        query, key = self.shape("query"), self.shape("key")
+        self.similarity.check(query[-1], key[-1])
+        check_leading("key", key, query, self.has_heads)
+        if self.value is None:
+            return
+        value = self.shape("value")
+        check_leading("value", value, query, self.has_heads)
+        if self.has_heads and min(len(value), len(key)) > 2 and key[-3] != value[-3]:
+            raise InputError(
+                f"value has {value[-3]} heads, key has {key[-3]}",
+                expected="as many: each key head has its values",
+                found=f"{value[-3]} and {key[-3]}",
+                subject="value",
+            )
+        output = self.projections.output
+        if output is not None:
+            joined = self.n_heads * value[-1] if self.joins else value[-1]
+            output.shape("output", (self.n_queries, joined))
+
+    def _refuse_count(self, name: str, count: int) -> None:
+        raise InputError(
+            f"{name} has {count} vectors, {'key' if self.key is not None else 'scores'} has "
+            f"{self.n_new_keys}",
+            expected=f"{self.n_new_keys}: key j finds the weight of value j",
+            found=str(count),
+            subject=name,
+        )
+
+    def _check_past(self) -> None:
+        if self.past_key is None:
+            return
+        if self.past_value is None and self.value is not None:
+            raise InputError(
+                "past has no value", expected="past: {key: …, value: …}", subject="past"
+            )
+        for name, old in (("key", self.past_key), ("value", self.past_value)):
+            if old is None or getattr(self, name) is None:
+                continue
+            new = self.shape(name)
+            if (*old.shape[:-2], old.shape[-1]) != (*new[:-2], new[-1]):
+                raise InputError(
+                    f"past.{name} has the shape {by(old.shape)}, {name} {by(new)}",
+                    expected="equal axes but for the number of vectors: the cache stands in front",
+                    found=by(old.shape),
+                    subject="past",
+                )
+        if self.past_value is not None and self.past_value.shape[-2] != self.n_past:
+            raise InputError(
+                f"past.value has {self.past_value.shape[-2]} vectors, past.key has {self.n_past}",
+                expected="as many: key j finds the weight of value j",
+                subject="past",
+            )
+
+
+def _append(first: Array, second: Array, xp: Namespace) -> Array:
+    return xp.concat([first, second], axis=-2)

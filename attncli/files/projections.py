@@ -1,0 +1,189 @@
+"""`projections` and `parameters` of a problem: the tables that make query, key, value and output.
+
+Tables in a problem lie `(d_in d_out)` in rows notation, `(d_out d_in)` in columns; a third axis in
+front is heads. A state_dict keeps PyTorch's layout, `(d_out d_in)`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attncli.core.heads import Linear, Projections
+from attncli.core.shapes import by
+from attncli.errors import InputError, Place
+from attncli.files.tensors import load, members
+from attncli.files.vectors import Source, Tensor, cast
+
+NAMES = ("query", "key", "value", "output")
+PACKED = ("in_proj_weight", "q_proj_weight")
+
+
+@dataclass
+class Tables:
+    """The raw tables of the four projections, in rows notation, and the extra key and value."""
+
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    biases: dict[str, Tensor] = field(default_factory=dict)
+    extra: dict[str, Tensor] = field(default_factory=dict)
+    """`extra_key` and `extra_value`, `(1 d)`."""
+
+    def arrays(self) -> list[Tensor]:
+        """All of them, for the computing type."""
+        return [*self.weights.values(), *self.biases.values(), *self.extra.values()]
+
+    def projections(self, dtype: str) -> Projections:
+        """The projections in the computing type."""
+        made = {}
+        for name, weight in self.weights.items():
+            bias = self.biases.get(name)
+            table = cast(f"projections.{name}", weight, dtype, finite=True)
+            if name == "output" and table.ndim == 3:
+                table = table.reshape(-1, table.shape[-1])  # heads side by side: (H·d_v d_model)
+            made[name] = Linear(
+                table,
+                None
+                if bias is None
+                else cast(f"projection_biases.{name}", bias, dtype, finite=True),
+            )
+        return Projections(**made)
+
+    @property
+    def n_heads(self) -> int | None:
+        """How many heads the query's table makes; None for one table."""
+        query = self.weights.get("query")
+        return int(query.shape[0]) if query is not None and query.ndim == 3 else None
+
+
+def read_tables(source: Source) -> Tables:
+    """The tables that the problem gives; empty where it gives none."""
+    parameters = source.get("parameters")
+    if parameters is not None:
+        if "projections" in source.entries:
+            raise InputError("parameters and projections: one of the two", subject="parameters")
+        if "heads" not in source.entries:
+            raise InputError(
+                "parameters without heads: a state_dict does not say how many there are",
+                hint="heads: N (--heads N)",
+                subject="parameters",
+            )
+        return attention_tables(state_dict(source, "parameters"), "parameters")
+    columns = source.get("notation") == "columns"
+    tables = Tables()
+    for name, entry in source.get("projections", {}).items():
+        weight = source.tensor("projections", entry)
+        if weight is None or weight.ndim not in (2, 3):
+            raise InputError(
+                f"projections.{name} has {0 if weight is None else weight.ndim} axes",
+                expected="a table (d_in × d_out), or a list of tables, one a head",
+                subject="projections",
+                place=entry.place,
+            )
+        tables.weights[name] = np.swapaxes(weight, -1, -2) if columns else weight
+    for name, entry in source.get("projection_biases", {}).items():
+        bias = source.tensor("projection_biases", entry)
+        if name not in tables.weights:
+            raise InputError(
+                f"projection_biases.{name} has no table to go with",
+                hint=f"projections: {{{name}: …}}",
+                subject="projection_biases",
+            )
+        assert bias is not None
+        tables.biases[name] = bias
+    _refuse_mixed_heads(tables)
+    return tables
+
+
+def _refuse_mixed_heads(tables: Tables) -> None:
+    per_head = {name for name, weight in tables.weights.items() if weight.ndim == 3}
+    missing = [name for name in ("query", "key", "value") if name not in per_head]
+    if per_head and missing:
+        raise InputError(
+            f"projections.{min(per_head)} has a table for each head, {missing[0]} has not",
+            expected="tables for each head in query, key and value alike",
+            found=", ".join(sorted(per_head)),
+            subject="projections",
+        )
+
+
+def state_dict(source: Source, key: str) -> dict[str, Tensor]:
+    """The arrays of a state_dict: a mapping in the file, `file.npz`, or `file.npz:prefix.`."""
+    value = source.get(key)
+    if isinstance(value, Mapping):
+        arrays = {name: source.tensor(key, entry) for name, entry in value.items()}
+        return {name: array for name, array in arrays.items() if array is not None}
+    place = source.place(key)
+    path_text, prefix = value, ""
+    base = Path() if place is not None and place.is_flag else source.base
+    if ":" in value and not (base / value).exists():
+        path_text, _, prefix = value.rpartition(":")
+    path = base / path_text
+    names = [name for name in members(path, place) if name.startswith(prefix)]
+    if not names:
+        raise InputError(
+            f"{path_text} has no tensor whose name begins with {prefix!r}",
+            found=", ".join(list(members(path, place))[:6]),
+            place=place,
+        )
+    return {name.removeprefix(prefix): _read(path_text, name, base, place) for name in names}
+
+
+def _read(path: str, name: str, base: Path, place: Place | None) -> Tensor:
+    array: Tensor = load(f"{path}:{name}", base, place).array
+    return array
+
+
+def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
+    """The tables of a state_dict of torch.nn.MultiheadAttention (packed or separate)."""
+    tables = Tables()
+    known = {
+        "in_proj_weight",
+        "in_proj_bias",
+        "bias_k",
+        "bias_v",
+        "out_proj.weight",
+        "out_proj.bias",
+    }
+    known |= {f"{letter}_proj_weight" for letter in "qkv"}
+    unknown = [name for name in state if name not in known]
+    if unknown or not any(name in state for name in PACKED):
+        raise InputError(
+            f"parameters has an unknown tensor {unknown[0]}"
+            if unknown
+            else "parameters has no in_proj_weight",
+            expected="the names of torch.nn.MultiheadAttention: " + ", ".join(sorted(known)),
+            found=", ".join(list(state)[:6]),
+            subject=subject,
+        )
+    if "in_proj_weight" in state:
+        packed = state["in_proj_weight"]
+        if packed.ndim != 2 or packed.shape[0] % 3:
+            raise InputError(
+                f"in_proj_weight has the shape {by(packed.shape)}",
+                expected="(3·d × d): query, key and value tables on top of each other",
+                subject=subject,
+            )
+        parts: list[Any] = np.split(packed, 3)
+    else:
+        parts = [_need(state, f"{letter}_proj_weight", subject) for letter in "qkv"]
+    tables.weights = {name: part.T for name, part in zip(NAMES, parts, strict=False)}
+    if "in_proj_bias" in state:
+        biases = np.split(state["in_proj_bias"], 3)
+        tables.biases = dict(zip(NAMES, biases, strict=False))
+    tables.weights["output"] = _need(state, "out_proj.weight", subject).T
+    if "out_proj.bias" in state:
+        tables.biases["output"] = state["out_proj.bias"]
+    for name, letter in (("extra_key", "k"), ("extra_value", "v")):
+        if f"bias_{letter}" in state:
+            tables.extra[name] = state[f"bias_{letter}"].reshape(1, -1)
+    return tables
+
+
+def _need(state: Mapping[str, Tensor], name: str, subject: str) -> Tensor:
+    if name not in state:
+        raise InputError(
+            f"parameters has no {name}", found=", ".join(list(state)[:6]), subject=subject
+        )
+    return state[name]
