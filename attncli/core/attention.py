@@ -255,6 +255,7 @@ class Attention(Vectors):
                 if getattr(self.projections, name) is not None
             ],
             "masked_row": self.masked_row,
+            "made_of": dict(self.presentation.made_of),
             "dtype": self.dtype,
         }
 

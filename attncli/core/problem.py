@@ -21,6 +21,8 @@ class Presentation:
     notation: Notation = "rows"
     layout: Layout = "heads-first"
     labels: Labels = field(default_factory=Labels)
+    made_of: Mapping[str, str] = field(default_factory=dict)
+    """What query, key and value come from: `input` or `source`, where a problem has them."""
 
 
 class Problem(Protocol):

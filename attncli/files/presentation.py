@@ -9,8 +9,7 @@ from attncli.files.vectors import Source
 
 def presentation(source: Source, bare: Attention, name: str) -> Presentation:
     """How a problem with these vectors is shown; `name` is the file as the user named it."""
-    given = source.get("labels", {})
-    names: dict[str, Names] = {key: entry.value for key, entry in given.items()}
+    names = _given(source)
     columns = source.get("notation") == "columns"
     for tensor, axis in (("query", "query"), ("key", "key"), ("value", "key")):
         down, across = source.table_labels.get(tensor, ((), ()))
@@ -25,13 +24,49 @@ def presentation(source: Source, bare: Attention, name: str) -> Presentation:
             names[axis] = _all(axis, names[axis], n, bare)
     if "feature" in names:
         _check_features(names["feature"], bare)
+    made_of = _made_of(source)
     return Presentation(
-        title=source.get("title", ""),
+        title=source.get("title") or _title(made_of, bare.n_queries),
         source=name,
         notation="columns" if columns else "rows",
         layout=source.get("layout", "heads-first"),
         labels=Labels(**names),
+        made_of=made_of,
     )
+
+
+def _given(source: Source) -> dict[str, Names]:
+    """The labels of the problem by axis; a flat list names the input's vectors."""
+    given = source.get("labels", {})
+    if isinstance(given, dict):
+        return {key: entry.value for key, entry in given.items()}
+    if "input" not in source.entries:
+        raise InputError(
+            "labels is a list, and there is no input whose vectors it could name",
+            hint="labels: {query: […], key: […]}",
+            subject="labels",
+        )
+    return {"query": given} if "source" in source.entries else {"query": given, "key": given}
+
+
+def _made_of(source: Source) -> dict[str, str]:
+    if "input" not in source.entries:
+        return {}
+    keys = "source" if "source" in source.entries else "input"
+    return {"query": "input", "key": keys, "value": keys}
+
+
+COUNTS = "no one two three four five six seven eight nine ten eleven twelve".split()
+
+
+def _title(made_of: dict[str, str], n: int) -> str:
+    """What to call a problem without a title."""
+    if not made_of:
+        return ""
+    if made_of["key"] == "source":
+        return "Cross-attention"
+    count = COUNTS[n] if n < len(COUNTS) else str(n)
+    return f"Self-attention of {count} {'vector' if n == 1 else 'vectors'}"
 
 
 def _all(axis: str, names: Names, n: int, bare: Attention) -> Names:

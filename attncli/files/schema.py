@@ -130,7 +130,7 @@ KEYS: dict[str, Key] = {
         ),
         Key(
             "labels",
-            Mapping({"query": Labels(), "key": Labels(), "feature": Labels()}),
+            OneOf(Mapping({"query": Labels(), "key": Labels(), "feature": Labels()}), Labels()),
             "names of the vectors and features, always text",
             kinds=ALL,
         ),

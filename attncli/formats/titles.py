@@ -115,6 +115,8 @@ def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) ->
         case "scores":
             name = str(settings.get("similarity", "dot"))
             formula = SIMILARITIES[notation].get(name, name)
+        case "query" | "key" | "value":
+            formula = _projected(formula, settings, notation)
         case "scaled":
             formula = _scaled(formula, settings.get("scale", "auto"))
         case "capped" if (cap := settings.get("softcap")) is not None:
@@ -123,9 +125,25 @@ def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) ->
             formula = _weights(formula, settings, notation)
         case "lse":
             formula = _warm(formula, settings)
+        case "output" if "output" in settings.get("projected", ()):
+            formula = "O = B Wo" if notation == "rows" else "O = Wo B"
         case "output" if settings.get("joined"):
             formula = "O = the joined heads"
     return Title(TITLES[step_name], formula)
+
+
+def _projected(formula: str, settings: Mapping[str, Any], notation: Notation) -> str:
+    """Q, or Q = X Wq of an input; in columns Q = Wq I, with I the input's vectors a1, a2, …."""
+    names = {"Q": "query", "K": "key", "V": "value"}
+    given = settings.get("made_of", {}).get(names[formula], "")
+    letter = {"input": "X", "source": "M"}.get(given, formula)
+    if notation == "columns":
+        letter = {"X": "I"}.get(letter, letter)
+    if names[formula] not in settings.get("projected", ()):
+        return formula if letter == formula else f"{formula} = {letter}"
+    table = f"W{names[formula][0]}"
+    product = f"{letter} {table}" if notation == "rows" else f"{table} {letter}"
+    return f"{formula} = {product}"
 
 
 def _scaled(formula: str, scale: Any) -> str:

@@ -204,6 +204,12 @@ def torch(entry: Entry) -> Iterator[Case]:
 
 
 def similarity(entry: Entry) -> Iterator[Case]:
+    if entry.op == "keras_multi_head_attention":
+        yield keras_heads(entry)
+        return
+    if entry.op == "d2l_multihead":
+        yield d2l_heads(entry)
+        return
     family = entry.op.partition("_")[0]
     yield {
         "keras": keras,
@@ -236,6 +242,45 @@ def keras(entry: Entry) -> Case:
         del spelled["key_mask"]
     expected = {"weights": entry["out.attn_weights"], "output": entry["out.output"]}
     return entry.case({**problem, "dialect": "keras"}, expected, spelled)
+
+
+def keras_heads(entry: Entry) -> Case:
+    """Keras keeps a table a head, (d_in heads d_head); ours stand (heads d_in d_head)."""
+    made = {"query": "query", "key": "key", "value": "value", "output": "attention_output"}
+    tables = {ours: entry[f"param.{theirs}.kernel"] for ours, theirs in made.items()}
+    problem: Problem = {
+        **entry.some(query="in.query", key="in.key", value="in.value", mask="in.attention_mask"),
+        "projections": {
+            name: table if name == "output" else np.moveaxis(table, 1, 0)
+            for name, table in tables.items()
+        },
+    }
+    biases = {
+        ours: entry[f"param.{theirs}.bias"]
+        for ours, theirs in made.items()
+        if f"param.{theirs}.bias" in entry
+    }
+    if biases:
+        problem["projection_biases"] = biases
+    choices: Problem = {"causal": True} if entry.attributes["use_causal_mask"] else {}
+    expected = {"weights": entry["out.attn_weights"], "output": entry["out.output"]}
+    return entry.case({**problem, **choices, "dialect": "keras-mha"}, expected)
+
+
+def d2l_heads(entry: Entry) -> Case:
+    """Packed torch Linear tables `(out in)`; weights with batch and heads in one axis."""
+    made = {"query": "q", "key": "k", "value": "v", "output": "o"}
+    heads = entry.attributes["num_heads"]
+    problem: Problem = {
+        **entry.some(query="in.query", key="in.key", value="in.value", key_lengths="in.valid_lens"),
+        "heads": heads,
+        "projections": {name: entry[f"param.W_{x}.weight"].T for name, x in made.items()},
+        "projection_biases": {name: entry[f"param.W_{x}.bias"] for name, x in made.items()},
+        "dialect": "d2l",
+    }
+    weights = entry["mid.attention_weights"]
+    weights = weights.reshape(-1, heads, *weights.shape[1:])
+    return entry.case(problem, {"weights": weights, "output": entry["out.output"]})
 
 
 def _keras_masked_row(entry: Entry) -> Problem:

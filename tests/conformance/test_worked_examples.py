@@ -1,4 +1,4 @@
-"""The published worked examples that need no projections, with the numbers their authors print."""
+"""The published worked examples, with the numbers their authors print."""
 
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,23 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         (Path(__file__).parent / "worked-examples.yaml").read_text(encoding="utf-8")
     )
 }
-KEYS = ("query", "key", "value", "similarity", "scores")
+KEYS = ("query", "key", "value", "input", "projections", "similarity", "scores")
 
 
 def problem_of(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """An example, and what of it stands in a problem file as it is."""
     example = EXAMPLES[name]
     return example, {key: example[key] for key in KEYS if key in example}
+
+
+def test_illustrated_self_attention(tmp_path: Path) -> None:
+    example, problem = problem_of("illustrated self-attention, 3 inputs of 4")
+    trace = attend(problem_file.write(tmp_path, problem))
+    for step in ("weights", "output"):
+        assert_close(step, trace[step], np.asarray(example[step]), 0, example["tolerance"])
+    scaled = attend(problem_file.write(tmp_path, {**problem, "similarity": "scaled-dot"}))
+    expected = np.asarray(example["output_row_0_if_scaled"])
+    assert_close("output", scaled.output[0], expected, 0, example["tolerance"])
 
 
 def test_three_queries_against_four_keys(tmp_path: Path) -> None:
@@ -34,8 +44,7 @@ def test_three_queries_against_four_keys(tmp_path: Path) -> None:
 
 def test_embeddings_of_a_sentence(tmp_path: Path) -> None:
     example, problem = problem_of("embeddings of a sentence, queries = keys = values")
-    labels = {"query": example["labels"], "key": example["labels"]}
-    problem |= {"query": example["input"], "key": "query", "value": "query", "labels": labels}
+    problem["labels"] = example["labels"]
     trace = attend(problem_file.write(tmp_path, problem))
     journey = example["labels"].index("journey")
     for step in ("weights", "output"):
