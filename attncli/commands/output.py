@@ -95,7 +95,7 @@ class Destination:
         from attncli.formats.display import plain
 
         source = plain(" ".join(sources)) if "-" not in sources else "PROBLEM"
-        queries = trace.labels.names("weights", "query", _n_queries(trace))
+        queries = trace.labels.names("weights", "query", trace.problem.sizes().get("query", 1))
         place = next((name for name in reversed(queries) if name.isalnum()), "0")
         tries = f"attncli attend {source} --focus {place}"
         if len(queries) < 2:
@@ -107,10 +107,6 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Raise `OutputError` where a file would be replaced without `--force`."""
     if path.is_file() and not force:
         raise OutputError("the file exists", hint="--force replaces it", place=Place(str(path)))
-
-
-def _n_queries(trace: "Trace") -> int:
-    return int(trace.problem.n_queries)  # type: ignore[attr-defined]
 
 
 def _format_of(path: Path) -> str:

@@ -56,7 +56,7 @@ def _made_of(source: Source) -> dict[str, str]:
     return {"query": "input", "key": keys, "value": keys}
 
 
-COUNTS = "no one two three four five six seven eight nine ten eleven twelve".split()
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def _title(made_of: dict[str, str], n: int) -> str:

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attncli.files.vectors import Tensor
+from attncli.files.vectors import PART, Tensor
 
 BINS = 16
-PART = 1 << 20
-"""Elements looked at together."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from attncli.files.types import Entry, Reference
 
 Tensor = NDArray[Any]
 VECTORS = ("query", "key", "value")
+PART = 1 << 20
+"""Elements looked at together."""
 ALIASES = frozenset((*VECTORS, "scores"))
 """Tensors that another tensor may name instead of a file."""
 
@@ -85,26 +87,23 @@ def cast(name: str, array: Tensor, dtype: DTypeLike, *, finite: bool) -> Tensor:
 
 
 def refuse_nonfinite(name: str, array: Tensor, original: Tensor | None = None) -> None:
-    """Raise `RefusedError` for the first NaN or infinity, row by row to save memory."""
-    flat = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
-    tall = max(1, 1 << 20 // max(1, flat.shape[-1]))
-    for start in range(0, len(flat), tall):
-        part = np.isfinite(flat[start : start + tall])
-        if part.all():
-            continue
-        row, column = (int(places[0]) for places in np.nonzero(~part))
-        flat_index = (start + row) * flat.shape[-1] + column
-        index = tuple(int(place) for place in np.unravel_index(flat_index, array.shape))
-        place = ", ".join(map(str, index))
-        found = "NaN" if np.isnan(array[index]) else "infinity"
-        overflow = original is not None and bool(np.isfinite(original[index]))
-        raise RefusedError(
-            f"{name}[{place}] is {found}" + (f" in {array.dtype}" if overflow else ""),
-            hint="it is too large for that type: --dtype float64"
-            if overflow
-            else "mend it, or say allow_nonfinite: true (--set allow_nonfinite=true)",
-            subject=name,
-        )
+    """Raise `RefusedError` for the first NaN or infinity; looks part by part, copies nothing."""
+    in_order = array.T if array.flags.f_contiguous else array
+    flat = in_order.reshape(-1)
+    parts = range(0, flat.size, PART)
+    if all(np.isfinite(flat[start : start + PART]).all() for start in parts):
+        return
+    index = tuple(int(place) for place in np.argwhere(~np.isfinite(array))[0])
+    place = ", ".join(map(str, index))
+    found = "NaN" if np.isnan(array[index]) else "infinity"
+    overflow = original is not None and bool(np.isfinite(original[index]))
+    raise RefusedError(
+        f"{name}[{place}] is {found}" + (f" in {array.dtype}" if overflow else ""),
+        hint="it is too large for that type: --dtype float64"
+        if overflow
+        else "mend it, or say allow_nonfinite: true (--set allow_nonfinite=true)",
+        subject=name,
+    )
 
 
 def as_rows(array: Tensor, notation: str) -> Tensor:
