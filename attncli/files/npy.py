@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from attncli.errors import InputError, Place
 from attncli.files.reading import opened
@@ -70,7 +69,7 @@ def npy_header(path: Path, place: Place | None = None) -> Header:
         return read_header(file)
 
 
-def read_npy(path: Path, *, place: Place | None = None) -> NDArray[Any]:
+def read_npy(path: Path, *, place: Place | None = None) -> np.ndarray[Any, np.dtype[Any]]:
     """The array of an NPY file, in native byte order; over 1 MiB a read-only map of the file.
 
     A map keeps the byte order of the file. `place` is where the reference to the file stands.
@@ -89,7 +88,7 @@ def read_npy(path: Path, *, place: Place | None = None) -> NDArray[Any]:
         return array  # type: ignore[no-any-return]
 
 
-def write_npy(file: BinaryIO, array: ArrayLike) -> None:
+def write_npy(file: BinaryIO, array: Any) -> None:
     """Write an array as NPY 1.0, row by row and little-endian: the same bytes for equal arrays."""
     values = np.asarray(array)
     if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
@@ -145,7 +144,9 @@ def read_header(stream: Readable, noun: str = "the array") -> Header:
     return header
 
 
-def read_array(stream: Readable, header: Header, noun: str = "the array") -> NDArray[Any]:
+def read_array(
+    stream: Readable, header: Header, noun: str = "the array"
+) -> np.ndarray[Any, np.dtype[Any]]:
     """The array whose bytes come next in a stream, in native byte order."""
     buffer = np.empty(header.nbytes, np.uint8)
     view, there = buffer.data, 0
@@ -208,7 +209,7 @@ def refuse_other_size(header: Header, there: int, noun: str = "the array") -> No
     )
 
 
-def refuse_odd_booleans(array: NDArray[Any], noun: str = "the array") -> None:
+def refuse_odd_booleans(array: np.ndarray[Any, np.dtype[Any]], noun: str = "the array") -> None:
     """Raise `InputError` for a truth value other than 0 and 1, which NumPy would compute with."""
     if array.dtype.kind != "b":
         return

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from numpy.typing import ArrayLike, NDArray
+import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files.npy import (
@@ -58,7 +58,7 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
 
 def read_member(
     path: Path, name: str, place: Place | None = None, *, max_bytes: int | None = None
-) -> NDArray[Any]:
+) -> np.ndarray[Any, np.dtype[Any]]:
     """One array of an archive; see `read_members`."""
     return read_members(path, (name,), place, max_bytes=max_bytes)[name]
 
@@ -69,7 +69,7 @@ def read_members(
     place: Place | None = None,
     *,
     max_bytes: int | None = None,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     """The named arrays of an archive (all by default).
 
     `place` is where the reference to the archive stands. Raises `InputError`, and `LimitError` if
@@ -89,7 +89,7 @@ def read_members(
         return {name: _array(archive, name, directory[name]) for name in headers}
 
 
-def write_npz(file: BinaryIO, arrays: Mapping[str, ArrayLike]) -> None:
+def write_npz(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
     """Write arrays under their names, uncompressed, without dates: the same bytes for the same."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -155,7 +155,9 @@ def _header(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Heade
         return read_header(stream, quoted(name))
 
 
-def _array(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> NDArray[Any]:
+def _array(
+    archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo
+) -> np.ndarray[Any, np.dtype[Any]]:
     with _stream(archive, name, info) as stream:
         header = read_header(stream, quoted(name))
         array = read_array(stream, header, quoted(name))

@@ -10,7 +10,6 @@ from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
 from attncli.files.schema import KEYS, PROBLEM
-from attncli.files.tensors import members
 from attncli.files.types import (
     Entry,
     Mapping,
@@ -175,6 +174,8 @@ def _not_a_problem(path: Path) -> InputError:
 
 def _archive(source: str) -> Entries:
     """The tensors of an NPZ or safetensors file that are keys of a problem."""
+    from attncli.files.tensors import members
+
     place = Place(source)
     names = members(Path(source))
     tensors = {key for key, entry in KEYS.items() if _takes_tensor(entry.type)}

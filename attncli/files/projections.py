@@ -14,7 +14,6 @@ import numpy as np
 from attncli.core.heads import Linear, Projections
 from attncli.core.shapes import by
 from attncli.errors import InputError, Place
-from attncli.files.tensors import load, members
 from attncli.files.vectors import Source, Tensor, cast
 
 NAMES = ("query", "key", "value", "output")
@@ -110,6 +109,8 @@ def _refuse_mixed_heads(tables: Tables) -> None:
 
 def state_dict(source: Source, key: str) -> dict[str, Tensor]:
     """The arrays of a state_dict: a mapping in the file, `file.npz`, or `file.npz:prefix.`."""
+    from attncli.files.tensors import members
+
     value = source.get(key)
     if isinstance(value, Mapping):
         arrays = {name: source.tensor(key, entry) for name, entry in value.items()}
@@ -131,6 +132,8 @@ def state_dict(source: Source, key: str) -> dict[str, Tensor]:
 
 
 def _read(path: str, name: str, base: Path, place: Place | None) -> Tensor:
+    from attncli.files.tensors import load
+
     array: Tensor = load(f"{path}:{name}", base, place).array
     return array
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from attncli.errors import AttncliError, InputError, Place
 from attncli.files.npy import NUMBERS, Header, refuse_odd_booleans
@@ -44,7 +43,9 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
         return {name: _header(tensors, name)[0] for name in sorted(tensors.keys())}
 
 
-def read_member(path: Path, name: str, place: Place | None = None) -> NDArray[Any]:
+def read_member(
+    path: Path, name: str, place: Place | None = None
+) -> np.ndarray[Any, np.dtype[Any]]:
     """One tensor; bfloat16 as float32.
 
     `place` is where the reference to the file stands. Raises `InputError`, and `LimitError` if the
@@ -69,7 +70,7 @@ def read_member(path: Path, name: str, place: Place | None = None) -> NDArray[An
         return array.astype(np.float32) if kind == "BF16" else array
 
 
-def write_safetensors(file: BinaryIO, arrays: Mapping[str, ArrayLike]) -> None:
+def write_safetensors(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
     """Write arrays under their names; the same bytes for the same arrays.
 
     Raises `InputError` where the extra is missing.

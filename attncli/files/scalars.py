@@ -3,7 +3,6 @@
 A scalar means what its type makes of it: `no` is a text for `Text` and a mistake for `Boolean`.
 """
 
-import difflib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -288,7 +287,9 @@ def is_truth(value: Any) -> bool:
 
 def did_you_mean(text: str, names: Iterable[str], cutoff: float = 0.6) -> str:
     by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(text.lower(), by_lower, 1, cutoff)
+    from difflib import get_close_matches
+
+    near = get_close_matches(text.lower(), by_lower, 1, cutoff)
     return f"did you mean {by_lower[near[0]]}?" if near else ""
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from attncli.errors import InputError, LimitError, Place
 from attncli.files.cells import LEADING_ZERO, NUMBER, PLAIN_SIGNS, advice, truth_advice
@@ -42,7 +41,7 @@ FORMULA = re.compile(r"'*[=+\-@\t\r]")
 class Table:
     """Numbers or truth values `(n_rows n_columns)`, and the labels; () where there are none."""
 
-    values: NDArray[np.float64] | NDArray[np.bool_]
+    values: np.ndarray[Any, np.dtype[np.float64]] | np.ndarray[Any, np.dtype[np.bool_]]
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
 
@@ -73,7 +72,7 @@ def read_table(path: Path, place: Place | None = None) -> Table:
 
 
 def write_table(
-    array: ArrayLike,
+    array: Any,
     *,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),

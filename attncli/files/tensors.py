@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
+import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files import npz, safetensors
@@ -20,7 +20,9 @@ class Archive(Protocol):
     """A module that reads files of named tensors."""
 
     def members(self, path: Path, place: Place | None = None) -> dict[str, Header]: ...
-    def read_member(self, path: Path, name: str, place: Place | None = None) -> NDArray[Any]: ...
+    def read_member(
+        self, path: Path, name: str, place: Place | None = None
+    ) -> np.ndarray[Any, np.dtype[Any]]: ...
 
 
 ARCHIVES: dict[str, Archive] = {".npz": npz, ".safetensors": safetensors}
@@ -48,7 +50,7 @@ FOREIGN = {
 class Loaded:
     """An array, and the labels that a table brought along."""
 
-    array: NDArray[Any]
+    array: np.ndarray[Any, np.dtype[Any]]
     row_labels: tuple[str, ...] = ()
     column_labels: tuple[str, ...] = ()
 
@@ -112,7 +114,7 @@ def _split(reference: str, base: Path, place: Place | None) -> tuple[Path, str |
     raise _unknown(whole, place, reference)
 
 
-def _member(path: Path, name: str | None, place: Place | None) -> NDArray[Any]:
+def _member(path: Path, name: str | None, place: Place | None) -> np.ndarray[Any, np.dtype[Any]]:
     archive = ARCHIVES[path.suffix.lower()]
     if name is not None:
         return archive.read_member(path, name, place)

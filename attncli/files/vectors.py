@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from attncli.core.shapes import by
 from attncli.errors import InputError, Place, RefusedError
-from attncli.files.tensors import load
 from attncli.files.types import Entry, Reference
 
-Tensor = NDArray[Any]
+Tensor = np.ndarray[Any, np.dtype[Any]]
 VECTORS = ("query", "key", "value")
 PART = 1 << 20
 """Elements looked at together."""
@@ -58,6 +56,8 @@ class Source:
         return None if entry is None else np.asarray(entry.value)
 
     def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
+        from attncli.files.tensors import load  # its readers cost a tenth of a start
+
         base = Path() if place is not None and place.is_flag else self.base
         loaded = load(text, base, place)
         if loaded.row_labels or loaded.column_labels:
@@ -73,7 +73,7 @@ def widest(arrays: list[Tensor]) -> str:
     return "float64" if wide else "float32"
 
 
-def cast(name: str, array: Tensor, dtype: DTypeLike, *, finite: bool) -> Tensor:
+def cast(name: str, array: Tensor, dtype: str, *, finite: bool) -> Tensor:
     """The array in the computing type; NaN and infinity are refused with their first place."""
     if array.dtype.kind == "b":
         raise InputError(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 LARGEST_FIXED = 1e6
 LARGEST_INTEGER = 1e9
@@ -25,7 +24,7 @@ class Number:
     """Not a number (−∞, nan): stands at the right end, not at the point."""
 
 
-def all_integers(values: NDArray[Any]) -> bool:
+def all_integers(values: np.ndarray[Any, np.dtype[Any]]) -> bool:
     """Whether all finite values are integers that can be written in full."""
     if values.dtype.kind in "iub":
         return True
@@ -106,7 +105,7 @@ def aligned(numbers: Sequence[Number], marks: dict[str, str]) -> list[str]:
     return [text.rjust(width) for text in texts]
 
 
-def exact(values: NDArray[Any]) -> list[str]:
+def exact(values: np.ndarray[Any, np.dtype[Any]]) -> list[str]:
     """The shortest decimals that give the same numbers back in the array's own type."""
     flat = np.ravel(values)
     if flat.dtype == np.float64:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attncli.core.labels import Labels, symbol
 from attncli.core.step import ON_REQUEST, Step
@@ -18,8 +17,8 @@ from attncli.formats.display import Display
 if TYPE_CHECKING:
     from attncli.solve import Trace
 
-Numbers = NDArray[Any]
-Positions = NDArray[np.intp]
+Numbers = np.ndarray[Any, np.dtype[Any]]
+Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 VECTORS = ("query", "key", "feature")
 """The axes along which labels stand."""
