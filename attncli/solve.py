@@ -1,6 +1,7 @@
 """A problem and a backend become a trace: the one driver that runs every recipe."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attncli.backends import find
@@ -8,7 +9,7 @@ from attncli.core.arrangement import laid_out, shown
 from attncli.core.labels import Labels
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
-from attncli.core.step import ON_REQUEST, Array, Step, run
+from attncli.core.step import BESIDE, ON_REQUEST, Step, run
 from attncli.errors import InputError, LimitError
 
 if TYPE_CHECKING:
@@ -22,14 +23,15 @@ class Trace:
         self,
         problem: Problem,
         steps: list[Step],
-        output: Array,
+        output: Step,
         notation: Notation,
         notes: list[str],
     ) -> None:
         self.problem = problem
         self.steps = tuple(steps)
-        self.output = output
+        self.output = output.value
         """The result, in the notation and layout of the problem's inputs."""
+        self.output_axes = output.axes
         self.notation: Notation = notation
         self.notes = tuple(notes)
         """Sentences that a reader should see: masked rows, saturated weights, lost numbers."""
@@ -56,7 +58,8 @@ class Trace:
         """A step's title and formula."""
         from attncli.formats.titles import describe
 
-        return describe(step.name, self.problem.settings(), self.notation)
+        known = {**self.problem.settings(), **self.problem.traits()}
+        return describe(step.name, known, self.notation)
 
     def __getitem__(self, name: str) -> Any:
         return self.output if name == "output" else self.step(name).value
@@ -109,14 +112,14 @@ def solve(
         last: Step | None = None
         for step in run(problem.steps(xp)):
             notes.see(step, xp)
-            last = step if step.name not in ON_REQUEST else last
+            last = step if step.name not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:
                 host = Step(step.name, machine.download(step.value), step.axes)
                 steps.append(shown(host, notation, xp))
         assert last is not None, "a recipe has at least one step"
-        output = Step(last.name, laid_out(last, presentation.layout, xp), last.axes)
-        output = shown(output, presentation.notation, xp)
-    return Trace(problem, steps, machine.download(output.value), notation, notes.sentences)
+        output = shown(laid_out(last, presentation.layout, xp), presentation.notation, xp)
+    output = replace(output, value=machine.download(output.value))
+    return Trace(problem, steps, output, notation, notes.sentences)
 
 
 def refuse_oversize(needed: int, allowed: int) -> None:

@@ -14,7 +14,8 @@ def focus(text: str, problem: "Problem") -> dict[str, int | slice]:
     Positions count from 0. Raises `UsageError` for what is not there.
     """
     sizes = problem.sizes()
-    if text in problem.presentation.labels.given("query") or "=" not in text:
+    names_a_query = "=" not in text or text in problem.presentation.labels.given("query")
+    if "query" in sizes and names_a_query:
         return {"query": _place("query", text, sizes, problem)}
     chosen: dict[str, int | slice] = {}
     for part in text.split(","):
@@ -22,7 +23,8 @@ def focus(text: str, problem: "Problem") -> dict[str, int | slice]:
         if not equals or axis not in sizes:
             raise UsageError(
                 f"--focus {text}",
-                expected="a query, or " + ",".join(f"{axis}=PLACE" for axis in sizes),
+                expected=("a query, or " if "query" in sizes else "")
+                + ",".join(f"{axis}=PLACE" for axis in sizes),
                 found=part.strip(),
                 hint="a PLACE is a label, a position from 0, or a range such as 0:8",
             )

@@ -212,17 +212,16 @@ def names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _known_steps(chosen: Iterable[str] | None, problem: "Problem") -> None:
-    from difflib import get_close_matches
+    from attncli.files.scalars import did_you_mean
 
     known = problem.step_names()
     for name in chosen or ():
         if name not in known:
-            close = get_close_matches(name, known, n=1)
             raise UsageError(
                 f"--steps {name}: this problem has no such step",
                 expected=", ".join(known),
                 found=name,
-                hint=f"did you mean {close[0]}?" if close else "--steps all",
+                hint=did_you_mean(name, known) or "--steps all",
             )
 
 

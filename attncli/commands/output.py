@@ -95,6 +95,8 @@ class Destination:
         from attncli.formats.display import plain
 
         source = plain(" ".join(sources)) if "-" not in sources else "PROBLEM"
+        if "query" not in trace.problem.sizes():
+            return
         queries = trace.labels.names("weights", "query", trace.problem.sizes().get("query", 1))
         place = next((name for name in reversed(queries) if name.isalnum()), "0")
         tries = f"attncli attend {source} --focus {place}"

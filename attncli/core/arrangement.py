@@ -6,22 +6,28 @@
 from dataclasses import replace
 
 from attncli.core.problem import Layout, Notation
-from attncli.core.step import Array, Namespace, Step
+from attncli.core.step import Namespace, Step
 
 
 def shown(step: Step, notation: Notation, xp: Namespace) -> Step:
-    """A step in the notation: columns swaps the last two axes, so that vectors are columns."""
-    if notation == "rows" or step.value.ndim < 2 or step.name == "lse":
+    """A step in the notation: columns swaps the last two axes, so that vectors are columns.
+
+    A step without vectors, such as an image, lies the same in both.
+    """
+    if notation == "rows" or step.name == "lse" or not {"query", "key"} & {*step.axes}:
         return step
     *lead, first, second = step.axes
     return replace(step, value=xp.matrix_transpose(step.value), axes=(*lead, second, first))
 
 
-def laid_out(step: Step, layout: Layout, xp: Namespace) -> Array:
+def laid_out(step: Step, layout: Layout, xp: Namespace) -> Step:
     """The output as the inputs lie: tokens-first `(… n H d)`, sequence-first `(n B d)`."""
-    value = step.value
-    if layout == "tokens-first" and "head" in step.axes:
-        return xp.moveaxis(value, -3, -2)
-    if layout == "sequence-first" and "batch" in step.axes and value.ndim == 3:
-        return xp.moveaxis(value, 0, 1)
-    return value
+    axes = step.axes
+    if layout == "tokens-first" and "head" in axes:
+        *lead, head, query, feature = axes
+        value = xp.moveaxis(step.value, -3, -2)
+        return replace(step, value=value, axes=(*lead, query, head, feature))
+    if layout == "sequence-first" and len(axes) == 3 and axes[0] == "batch":
+        batch, query, feature = axes
+        return replace(step, value=xp.moveaxis(step.value, 0, 1), axes=(query, batch, feature))
+    return step

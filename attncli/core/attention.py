@@ -238,7 +238,7 @@ class Attention(Vectors):
         return tuple(parts)
 
     def settings(self) -> dict[str, Any]:
-        """What decides titles and formulas, and the keys in force."""
+        """The keys in force, as the user would write them."""
         scale: Any = self.choices.get("scale", "auto" if self.scale is not None else None)
         return {
             **self.choices,
@@ -247,16 +247,17 @@ class Attention(Vectors):
             "softcap": self.softcap,
             "temperature": self.normalizer.temperature,
             "normalizer": self.normalizer.name,
-            "sums_to_one": self.normalizer.sums_to_one,
-            "joined": self.joins,
-            "projected": [
-                name
-                for name in ("query", "key", "value", "output")
-                if getattr(self.projections, name) is not None
-            ],
             "masked_row": self.masked_row,
-            "made_of": dict(self.presentation.made_of),
             "dtype": self.dtype,
+        }
+
+    def traits(self) -> dict[str, Any]:
+        """What else decides formulas: what is projected, and of what; whether heads are joined."""
+        tables = ("query", "key", "value", "output")
+        return {
+            "joined": self.joins,
+            "projected": [name for name in tables if getattr(self.projections, name) is not None],
+            "made_of": dict(self.presentation.made_of),
         }
 
     def memory(self, keep: Collection[str] | None) -> int:

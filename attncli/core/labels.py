@@ -1,7 +1,7 @@
 """Names of vectors: the user's labels, and the symbols of the unlabelled (q1, k1, v1, b1)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from attncli.errors import UsageError
 
@@ -28,15 +28,21 @@ def symbol(step: str, axis: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The labels of the query, key and feature axes; an empty tuple where there are none."""
+    """The labels of the axes; an empty tuple where there are none."""
 
     query: Names = ()
     key: Names = ()
     feature: Names = ()
+    others: Mapping[str, Names] = field(default_factory=dict)
+    """The labels of any other axis, by its name."""
+
+    def of(self, axis: str) -> Names:
+        """The labels of an axis, as they were given."""
+        return getattr(self, axis) if axis in LETTERS else self.others.get(axis, ())
 
     def given(self, axis: str, batch: int = 0) -> tuple[str, ...]:
         """The user's labels of an axis in one batch entry; empty where there are none."""
-        names: Names = getattr(self, axis, ())
+        names = self.of(axis)
         if names and not isinstance(names[0], str):
             return names[batch] if batch < len(names) else ()
         return names  # type: ignore[return-value]

@@ -34,6 +34,9 @@ class Notes:
                 self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
         elif name == "weights" and self.is_softmax:
             self._saturated(step, xp)
+        elif step.name == "difference":
+            largest = float(xp.max(xp.abs(step.value)))
+            self.sentences.append(f"attention and convolution differ by at most {largest:.3g}")
         elif step.name == "output":
             self._lost(step, xp.any(~xp.isfinite(step.value), axis=-1), xp)
 

@@ -62,6 +62,10 @@ class Problem(Protocol):
         """The settings in force, as plain values for JSON."""
         ...
 
+    def traits(self) -> dict[str, Any]:
+        """What else decides titles and formulas, and is no key of a file."""
+        ...
+
     def memory(self, keep: Collection[str] | None) -> int:
         """An estimate of the bytes that the steps need when only those in `keep` stay."""
         ...

@@ -8,6 +8,11 @@ def by(shape: tuple[int, ...]) -> str:
     return "(" + " × ".join(map(str, shape)) + ")" if shape else "a single number"
 
 
+def batch_names(n: int) -> tuple[str, ...]:
+    """The names of `n` batch axes: batch, or batch1, batch2 …."""
+    return ("batch",) if n == 1 else tuple(f"batch{i + 1}" for i in range(n))
+
+
 def broadcast(shapes: list[list[int]]) -> tuple[int, ...]:
     """The shape that all of these broadcast to, aligned from the right."""
     longest = max(map(len, shapes), default=0)

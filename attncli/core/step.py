@@ -36,6 +36,9 @@ Steps = Generator[Step, Array, Array]
 ON_REQUEST = frozenset({"lse"})
 """Steps that are shown and written only when they are asked for by name."""
 
+BESIDE = frozenset({"difference", "shifts", "falloff"})
+"""Steps that say something of a result instead of being it: never the output."""
+
 
 def run(steps: Steps) -> Iterator[Step]:
     """Drive a recipe: yield each of its steps and send the step's own value back."""
@@ -46,3 +49,13 @@ def run(steps: Steps) -> Iterator[Step]:
             step = steps.send(step.value)
     except StopIteration:
         return
+
+
+def result(steps: Steps) -> Array:
+    """Drive a recipe to its end, for its result alone."""
+    try:
+        step = next(steps)
+        while True:
+            step = steps.send(step.value)
+    except StopIteration as end:
+        return end.value

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from attncli.core.heads import Linear, Projections, split, split_shape
 from attncli.core.rotary import Rotary
-from attncli.core.shapes import broadcast, by, check_leading
+from attncli.core.shapes import batch_names, broadcast, by, check_leading
 from attncli.core.similarity import ScaledDot, Similarity
 from attncli.core.step import Array, Namespace, Step
 from attncli.errors import InputError
@@ -101,10 +101,15 @@ class Vectors:
         linear: Linear | None = getattr(self.projections, name)
         if linear is not None:
             shape = linear.shape(name, shape)
-        count = self.heads if name == "query" else self.kv_heads or self.heads
-        if count is not None and (linear is None or linear.n_heads is None):
-            shape = split_shape(name, shape, count)
-        return shape
+        count = self._split_in(name)
+        return shape if count is None else split_shape(name, shape, count)
+
+    def _split_in(self, name: str) -> int | None:
+        """How many heads a packed axis is split in; None where it is not, or a table does it."""
+        linear: Linear | None = getattr(self.projections, name)
+        if linear is not None and linear.n_heads is not None:
+            return None
+        return self.heads if name == "query" else self.kv_heads or self.heads
 
     @property
     def d_k(self) -> int:
@@ -178,14 +183,12 @@ class Vectors:
         linear: Linear | None = getattr(self.projections, name)
         if linear is not None:
             x = linear.apply(x, xp)
-        count = self.heads if name == "query" else self.kv_heads or self.heads
-        if count is not None and (linear is None or linear.n_heads is None):
-            x = split(x, count, xp)
-        return x
+        count = self._split_in(name)
+        return x if count is None else split(x, count, xp)
 
     def _extra(self, row: Array, beside: Array, xp: Namespace) -> Array:
         """One more vector `(1 d)`, split like the others and once for each batch entry."""
-        count = self.kv_heads or self.heads
+        count = self._split_in("key")
         row = row if count is None else split(row, count, xp)
         return xp.broadcast_to(row, (*beside.shape[:-2], 1, beside.shape[-1]))
 
@@ -197,7 +200,7 @@ class Vectors:
     def leading_names(self, n_leading: int, heads: bool) -> tuple[str, ...]:
         """Names of leading axes: batch (or batch1, batch2 …), then head."""
         n_batch = n_leading - (heads and n_leading > 0)
-        batch = ("batch",) if n_batch == 1 else tuple(f"batch{i + 1}" for i in range(n_batch))
+        batch = batch_names(n_batch)
         return (*batch, "head") if n_leading > n_batch else batch
 
     # --- checks

@@ -27,6 +27,14 @@ def build(entries: Mapping[str, Entry], base: Path, name: str = "") -> Problem:
                 hint=f"it belongs to kind: {' or '.join(KEYS[key].kinds)}",
                 place=entry.place,
             )
+        names = KEYS[key].choices.get(kind)
+        if names is not None and entry.value not in names:
+            raise InputError(
+                f"{key}: {entry.value} means nothing for kind: {kind}",
+                expected=" or ".join(names),
+                found=str(entry.value),
+                place=entry.place,
+            )
     try:
         return cast("Problem", import_module(KINDS[kind]).build(source, name))
     except AttncliError as error:

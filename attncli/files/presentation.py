@@ -30,7 +30,7 @@ def presentation(source: Source, bare: Attention, name: str) -> Presentation:
         source=name,
         notation="columns" if columns else "rows",
         layout=source.get("layout", "heads-first"),
-        labels=Labels(**names),
+        labels=Labels(names.get("query", ()), names.get("key", ()), names.get("feature", ())),
         made_of=made_of,
     )
 

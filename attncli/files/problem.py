@@ -132,19 +132,18 @@ def _named(key: str, entry: Entry) -> Entries:
 
 
 def _content(source: str) -> bytes:
-    try:
-        if source == "-":
-            content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
-        else:
-            path = Path(source)
-            if not path.is_file():
-                raise _not_a_problem(path)
-            with path.open("rb") as file:
+    if source == "-":
+        content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
+    else:
+        from attncli.files.reading import opened
+
+        try:
+            with opened(Path(source), Place(source)) as file:
                 content = file.read(LARGEST_TEXT + 1)
-    except OSError as error:
-        raise InputError(
-            f"cannot be read: {(error.strerror or str(error)).lower()}", place=Place(source)
-        ) from None
+        except InputError as error:
+            if "did you mean" not in error.hint and not Path(source).exists():
+                error.hint = "attncli new lists problems that run"
+            raise
     if len(content) > LARGEST_TEXT:
         raise LimitError(
             f"the file is larger than {LARGEST_TEXT // 1024**2} MiB",
@@ -152,24 +151,6 @@ def _content(source: str) -> bytes:
             place=Place(source),
         )
     return content
-
-
-def _not_a_problem(path: Path) -> InputError:
-    from difflib import get_close_matches
-
-    if path.exists():
-        return InputError(
-            "is a directory" if path.is_dir() else "is not an ordinary file",
-            expected="a problem file (YAML or JSON), an NPZ, or three files Q K V",
-            place=Place(str(path)),
-        )
-    hint = "attncli new lists problems that run"
-    if path.parent.is_dir():
-        names = [entry.name for entry in path.parent.iterdir()]
-        close = get_close_matches(path.name, names, n=1)
-        if close:
-            hint = f"did you mean {path.parent / close[0]}?"
-    return InputError("there is no such file", hint=hint, place=Place(str(path)))
 
 
 def _archive(source: str) -> Entries:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from attncli.errors import InputError, OutputError, Place, UsageError
 from attncli.files.commit import commit
+from attncli.files.scalars import did_you_mean
 
 PACKAGE = Path(__file__).resolve().parent.parent
 HOMES = (PACKAGE / "samples", PACKAGE.parent / "samples")
@@ -66,15 +67,12 @@ def listing() -> dict[str, str]:
 
 def sample(name: str) -> Sample:
     """The sample of this name; raises `UsageError` with the nearest one."""
-    from difflib import get_close_matches
-
     known = names()
     if name not in known:
-        close = get_close_matches(name, known, n=1)
         raise UsageError(
             f"there is no sample {name!r}",
             expected=", ".join(known),
             found=name,
-            hint=f"attncli new {close[0]}" if close else "attncli new lists them",
+            hint=did_you_mean(name, known) or "attncli new lists them",
         )
     return Sample(known[name], known[name].read_text(encoding="utf-8"))

@@ -4,7 +4,8 @@ The reader, the flags of every command, `--set`, the Python API and the help tex
 `KEYS`. Nothing here imports NumPy: `--help` loads this module.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
 
 from attncli.core.normalize import NORMALIZERS
 from attncli.core.similarity import ACTIVATIONS, SIMILARITIES
@@ -25,7 +26,10 @@ from attncli.files.types import (
     Type,
 )
 
-KINDS = {"attention": "attncli.files.attention"}
+KINDS = {
+    "attention": "attncli.files.attention",
+    "convolution": "attncli.files.convolution",
+}
 """Each kind of problem, and the module whose `build(source, name)` makes it."""
 
 ALL = tuple(KINDS)
@@ -47,6 +51,7 @@ FOREIGN = {
     "nonpad_kv_seqlen": "key_lengths",
     "logits_soft_cap": "softcap",
     "alibi_slopes": "bias",
+    "alpha": "sharpness",
     "Q": "query",
     "K": "key",
     "V": "value",
@@ -58,6 +63,10 @@ FOREIGN = {
     "values": "value",
 }
 """Names of other libraries with ours."""
+
+CONVOLUTION = ("convolution",)
+LAYOUTS = ("heads-first", "tokens-first", "sequence-first")
+IMAGE_LAYOUTS = ("hwc", "chw")
 
 TENSOR = Tensor()
 MASK = Tensor(booleans=True)
@@ -101,6 +110,8 @@ class Key:
     default: str = ""
     kinds: tuple[str, ...] = ("attention",)
     """The kinds of problem that it belongs to."""
+    choices: MappingABC[str, tuple[str, ...]] = field(default_factory=dict)
+    """Which of a choice's names a kind takes, where kinds differ."""
     flag: bool = False
     """Whether it has a flag of its own; every other key is reached by `--set`."""
 
@@ -210,9 +221,11 @@ KEYS: dict[str, Key] = {
         Key("kv_heads", COUNT, "heads of key and value, where they are fewer", flag=True),
         Key(
             "layout",
-            Choice(("heads-first", "tokens-first", "sequence-first")),
-            "order of the axes: (… H n d), (… n H d) or (n B d)",
-            "heads-first",
+            Choice((*LAYOUTS, *IMAGE_LAYOUTS)),
+            "order of the axes: (… H n d), (… n H d), (n B d); of an image (… h w c), (… c h w)",
+            "heads-first; of an image hwc",
+            ("attention", "convolution"),
+            {"attention": LAYOUTS, "convolution": IMAGE_LAYOUTS},
             flag=True,
         ),
         Key(
@@ -220,6 +233,25 @@ KEYS: dict[str, Key] = {
             Choice(("zero", "nan", "uniform", "error")),
             "what a query gets that may attend to nothing",
             "zero",
+        ),
+        Key("image", TENSOR, "(… h w c), or a table (h w) of one channel", kinds=CONVOLUTION),
+        Key("kernel", TENSOR, "(c_out c_in kh kw), or a table (kh kw)", kinds=CONVOLUTION),
+        Key("kernel_bias", TENSOR, "one number a channel of the result", kinds=CONVOLUTION),
+        Key(
+            "padding",
+            Choice(("zero", "replicate")),
+            "what lies beyond the border of the image: zeros, or its nearest pixel",
+            "zero",
+            CONVOLUTION,
+        ),
+        Key("dilation", COUNT, "how far pixels of the kernel are apart", "1", CONVOLUTION),
+        Key("stride", COUNT, "how far pixels of the result are apart", "1", CONVOLUTION),
+        Key(
+            "sharpness",
+            Number(above=0),
+            "α of the heads that play the kernel: the larger, the nearer to the convolution",
+            "46",
+            CONVOLUTION,
         ),
         Key("zero_norm", Choice(("error", "zero")), "the cosine of a zero vector", "error"),
         Key("allow_nonfinite", Boolean(), "let NaN and infinity into the vectors", "false", ALL),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attncli.core.normalize import NORMALIZERS
 from attncli.formats.grid import Source, grid
 from attncli.formats.layout import Line, Panel, Paper, Span, packed
 from attncli.formats.numbers import all_integers, fixed
@@ -38,11 +39,13 @@ class Shape:
 def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
     """How the numbers of a step are to be shown."""
     integers = all_integers(view.value)
-    if view.name != "weights":
+    if view.name != "weights" and not view.is_image:
         return Shape(integers, None, False, None, None)
-    settings = trace.problem.settings()
     finite = view.value[np.isfinite(view.value)]
     extremes = [] if not finite.size else [float(finite.min()), float(finite.max())]
+    if view.is_image:
+        return Shape(integers, fixed(extremes, digits), False, None, None)
+    settings = trace.problem.settings()
     return Shape(
         integers,
         fixed(extremes, digits),
@@ -54,7 +57,7 @@ def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
 
 def _sums(view: View, trace: "Trace", settings: Mapping[str, Any]) -> Numbers | None:
     """Sums over all keys, where they must be 1 and all keys are in focus."""
-    if not settings.get("sums_to_one", settings.get("normalizer", "softmax") == "softmax"):
+    if not NORMALIZERS[settings.get("normalizer", "softmax")].sums_to_one:
         return None
     if "key" not in view.axes:
         return None
@@ -81,8 +84,7 @@ def _masked(view: View, trace: "Trace") -> Numbers | None:
 def panel(view: View, trace: "Trace", paper: Paper, number: str) -> tuple[Panel, bool]:
     """The panel of a step, and whether something of it is left out."""
     lines = heading(number, trace.title(view.step), paper)
-    if view.value.ndim < 2:
-        view = as_matrix(view, trace.notation)
+    view = view.tabular(trace.notation)
     if 0 in view.value.shape:
         return [*lines, paper.line(Span("  empty", "dim"))], False
     shape = shape_of(view, trace, paper.display.digits)
@@ -93,26 +95,13 @@ def panel(view: View, trace: "Trace", paper: Paper, number: str) -> tuple[Panel,
         table = fitted.lines()
         if title := view.heading(index):
             title = title.replace(" · ", " | ") if paper.display.ascii else title
+            title = paper.theirs(title)
             table = [*(_indented(text, "dim", paper) for text in _wrapped(title, paper)), *table]
         tables.append(table)
         remarks.append(fitted.remark)
     for row, table in enumerate(packed(tables, paper.width, TABLE_GAP)):
         lines += [*([paper.line()] if row else []), *table]
     return [*lines, *_left_out(view, remarks, paper)], _is_cut(view, remarks)
-
-
-def as_matrix(view: View, notation: str) -> View:
-    """One number a query (lse) as a column, in columns notation as a row."""
-    one = np.arange(1)
-    axis = view.value.ndim if notation == "rows" else view.value.ndim - 1
-    return View(
-        view.step,
-        (*view.axes[:axis], "", *view.axes[axis:]),
-        np.expand_dims(view.value, axis),
-        (*view.places[:axis], one, *view.places[axis:]),
-        (*view.sizes[:axis], 1, *view.sizes[axis:]),
-        view.labels,
-    )
 
 
 def _source(view: View, shape: Shape, index: tuple[int, ...]) -> Source:
@@ -146,7 +135,9 @@ def _left_out(view: View, remarks: list[str], paper: Paper) -> Panel:
         lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
     total = int(np.prod(view.value.shape[:-2], dtype=np.int64))
     if total > MOST_TABLES:
-        what = {"head": "heads", "batch": "batch entries"}.get("".join(view.axes[:-2]), "tables")
+        what = {"head": "heads", "batch": "batch entries", "feature": "channels"}.get(
+            "".join(view.axes[:-2]), "tables"
+        )
         remark = paper.own(f"… {total - MOST_TABLES} of {total} {what} left out")
         lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
     return lines

@@ -13,7 +13,7 @@ import numpy as np
 
 from attncli.formats.display import Display, plain
 from attncli.formats.numbers import exact
-from attncli.formats.view import VECTORS, View, views
+from attncli.formats.view import View, views
 
 if TYPE_CHECKING:
     from attncli.solve import Trace
@@ -28,7 +28,7 @@ def render(trace: "Trace", display: Display) -> str:
     shown = list(views(trace, display))
     extra = {axis for view in shown for axis in view.axes} - set(ALWAYS)
     axes = (*sorted(extra), *ALWAYS)
-    labelled = [axis for axis in VECTORS if any(_labels(view, axis) for view in shown)]
+    labelled = [axis for axis in axes if any(_labels(view, axis) for view in shown)]
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", *axes, "value", *(f"{axis}_label" for axis in labelled)])

@@ -23,7 +23,11 @@ ASCII_BARS = "_:-=+*#@"
 SHADES = (0.1, 0.25, 0.45, 0.7)
 """Weights from which on the next shade is used."""
 INDENT = 2
-PLURALS = {"query": "queries", "key": "keys", "feature": "features", "": "columns"}
+PLURALS = {
+    **{axis: f"{axis}s" for axis in ("key", "feature", "row", "column", "head", "trial")},
+    "query": "queries",
+    "": "columns",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +237,7 @@ class Grid:
         digits = self.paper.display.digits
         as_fixed = self.source.as_fixed
         if as_fixed is None:
-            as_fixed = fixed(values, digits)
+            as_fixed = fixed(values, digits, every=self.axes[1] == "measure")
         return split(values, digits, integers=self.source.integers, as_fixed=as_fixed)
 
     def _sum(self, value: float) -> Number:
@@ -248,7 +252,7 @@ class Grid:
         if not weight > 0:
             return " "
         bars = ASCII_BARS if self.paper.display.ascii else BARS
-        return bars[min(max(round(weight * len(bars)), 1), len(bars)) - 1]
+        return bars[max(round(min(weight, 1) * len(bars)), 1) - 1]
 
     def _shade(self, weight: float) -> str:
         level = sum(weight >= bound for bound in SHADES)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attncli.formats.blocks import MOST_TABLES, Shape, as_matrix, shape_of
+from attncli.formats.blocks import MOST_TABLES, Shape, shape_of
 from attncli.formats.display import Display, plain, spelled
 from attncli.formats.grid import PLURALS, corners, sum_of_weights
 from attncli.formats.numbers import Number, fixed, split
@@ -44,14 +44,14 @@ def _step(view: View, trace: "Trace", display: Display, number: str) -> list[str
     title = trace.title(view.step)
     formula = f": `{own(title.formula)}`" if title.formula else ""
     parts = [f"### {number} {_text(title.title, display)}{formula}".replace("#  ", "# ")]
-    if view.value.ndim < 2:
-        view = as_matrix(view, trace.notation)
+    view = view.tabular(trace.notation)
     if 0 in view.value.shape:
         return [*parts, "empty"]
     shape = shape_of(view, trace, display.digits)
     for index in islice(view.tables(), MOST_TABLES):
         if heading := view.heading(index):
-            parts.append(f"**{own(heading).replace(' * ', ', ')}**")
+            heading = heading.replace(" · ", ", ") if display.ascii else heading
+            parts.append(f"**{_text(heading, display)}**")
         parts.append(_table(view, shape, index, display))
     total = int(np.prod(view.value.shape[:-2], dtype=np.int64))
     left_out = [f"{total - MOST_TABLES} of {total} tables"] if total > MOST_TABLES else []
@@ -115,7 +115,9 @@ def _cells(
 ) -> Sequence[str]:
     """The numbers of one column, as in the table for terminals."""
     values = [float(value) for value in view.value[index][rows, column]]
-    as_fixed = fixed(values, display.digits) if shape.as_fixed is None else shape.as_fixed
+    as_fixed = shape.as_fixed
+    if as_fixed is None:
+        as_fixed = fixed(values, display.digits, every=view.axes[-1] == "measure")
     numbers = split(values, display.digits, integers=shape.integers, as_fixed=as_fixed)
     if shape.masked is not None:
         for i in np.flatnonzero(shape.masked[index][rows, column]):

@@ -36,11 +36,15 @@ def all_integers(values: np.ndarray[Any, np.dtype[Any]]) -> bool:
     return bool(np.all(whole | ~finite)) and bool(finite.any())
 
 
-def fixed(values: Iterable[float], digits: int) -> bool:
-    """Whether decimals say enough about these values: none is huge, and not all are tiny."""
+def fixed(values: Iterable[float], digits: int, *, every: bool = False) -> bool:
+    """Whether decimals say enough about these values: none is huge, and not all are tiny.
+
+    With `every`, none may be tiny: measurements are read each for itself.
+    """
     sizes = [abs(value) for value in values if np.isfinite(value)]
     largest = max(sizes, default=0.0)
-    return largest == 0 or min(0.01, 10.0 ** (1 - digits)) <= largest < LARGEST_FIXED
+    told = min((size for size in sizes if size), default=0.0) if every else largest
+    return largest == 0 or (min(0.01, 10.0 ** (1 - digits)) <= told and largest < LARGEST_FIXED)
 
 
 def split(values: Sequence[float], digits: int, *, integers: bool, as_fixed: bool) -> list[Number]:

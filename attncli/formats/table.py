@@ -20,6 +20,8 @@ STAGES = (
     ("query", "key", "value"),
     ("scores", "scaled", "capped", "biased", "masked", "weights", "lse"),
     ("heads", "joined", "output"),
+    ("convolution", "attention", "difference"),
+    ("shifts", "falloff"),
 )
 """Steps of different stages never stand beside each other."""
 

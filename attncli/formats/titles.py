@@ -34,6 +34,11 @@ TITLES = {
     "heads": "Heads",
     "joined": "Joined",
     "output": "Output",
+    "convolution": "Convolution",
+    "attention": "Attention",
+    "difference": "Difference",
+    "shifts": "Shifts",
+    "falloff": "Falloff",
 }
 
 SIMILARITIES: Mapping[Notation, Mapping[str, str]] = {
@@ -70,8 +75,18 @@ NORMALIZERS = {
     "none": "S",
 }
 
+CONVOLUTION = {
+    "convolution": "Σ X[q + shift] W[a, b]ᵀ",
+    "attention": "Σ softmax(−α ‖k − (q + shift)‖²) X W[a, b]ᵀ",
+    "difference": "attention − convolution",
+    "shifts": "where each kernel pixel (a, b), a head, looks",
+    "falloff": "largest difference for sharpness α",
+}
+"""The same in both notations: images lie as they lie."""
+
 FORMULAS: Mapping[Notation, Mapping[str, str]] = {
     "rows": {
+        **CONVOLUTION,
         "query": "Q",
         "key": "K",
         "value": "V",
@@ -86,6 +101,7 @@ FORMULAS: Mapping[Notation, Mapping[str, str]] = {
         "output": "O = A V",
     },
     "columns": {
+        **CONVOLUTION,
         "query": "Q",
         "key": "K",
         "value": "V",
@@ -127,6 +143,8 @@ def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) ->
             formula = _warm(formula, settings)
         case "output" if "output" in settings.get("projected", ()):
             formula = "O = B Wo" if notation == "rows" else "O = Wo B"
+        case "convolution" | "attention" if settings.get("kernel_bias"):
+            formula += " + bias"
         case "output" if settings.get("joined"):
             formula = "O = the joined heads"
     return Title(TITLES[step_name], formula)

@@ -5,7 +5,7 @@ selects: places keep their positions, labels and symbols.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
 Positions = np.ndarray[Any, np.dtype[np.intp]]
-
-VECTORS = ("query", "key", "feature")
-"""The axes along which labels stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +53,7 @@ class View:
 
     def given(self, axis: int) -> tuple[Any, ...]:
         """The user's labels of an axis: a tuple, one a batch entry where they differ, or ()."""
-        whole: Any = getattr(self.labels, self.axes[axis], ())
+        whole: Any = self.labels.of(self.axes[axis])
         if not whole:
             return ()
         if isinstance(whole[0], str):
@@ -82,10 +79,43 @@ class View:
         return 0
 
     def heading(self, index: tuple[int, ...]) -> str:
-        """`batch 0 · head 2`, counted from 0; empty for the only table."""
+        """`batch 0 · head 2`, by label or counted from 0; empty for the only table."""
+        names = (self.names(axis, np.array([i]), 0) for axis, i in enumerate(index))
         return " · ".join(
-            f"{axis} {places[i]}"
-            for axis, places, i in zip(self.axes, self.places, index, strict=False)
+            f"{axis} {name[0] if name else places[i]}"
+            for axis, places, i, name in zip(self.axes, self.places, index, names, strict=False)
+        )
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it holds rows and columns of pixels."""
+        return {"row", "column"} <= {*self.axes}
+
+    def tabular(self, notation: str) -> "View":
+        """The view with two last axes that make tables for people.
+
+        One number a query (lse) becomes a column, in columns notation a row; an image a table a
+        channel.
+        """
+        n = self.value.ndim
+        if self.axes[-3:] == ("row", "column", "feature"):
+            order = (*range(n - 3), n - 1, n - 3, n - 2)
+            return replace(
+                self,
+                axes=tuple(self.axes[i] for i in order),
+                value=np.transpose(self.value, order),
+                places=tuple(self.places[i] for i in order),
+                sizes=tuple(self.sizes[i] for i in order),
+            )
+        if n > 1:
+            return self
+        axis = n if notation == "rows" else n - 1
+        return replace(
+            self,
+            axes=(*self.axes[:axis], "", *self.axes[axis:]),
+            value=np.expand_dims(self.value, axis),
+            places=(*self.places[:axis], np.arange(1), *self.places[axis:]),
+            sizes=(*self.sizes[:axis], 1, *self.sizes[axis:]),
         )
 
 
@@ -112,7 +142,7 @@ def output(trace: "Trace", display: Display) -> Numbers:
     value = np.asarray(trace.output)
     if not display.focus:
         return value
-    step = Step("output", value, _output_axes(trace, value.ndim))
+    step = Step("output", value, trace.output_axes)
     return _view(step, trace, display, _largest(trace)).value
 
 
@@ -152,19 +182,3 @@ def _largest(trace: "Trace") -> dict[str, int]:
     if isinstance(heads, int) and not isinstance(heads, bool):
         sizes["head"] = max(sizes.get("head", 0), heads)
     return sizes
-
-
-def _output_axes(trace: "Trace", ndim: int) -> tuple[str, ...]:
-    """The axes of `trace.output`: those of its step, in the problem's layout and notation."""
-    known = [step.axes for step in trace.steps if step.name in ("output", "weights")]
-    axes = list(known[-1]) if known else ["query", "feature"]
-    if trace.notation == "columns":
-        axes[-2:] = axes[:-3:-1]
-    presentation = trace.problem.presentation
-    if presentation.layout == "tokens-first" and "head" in axes:
-        axes.insert(-1, axes.pop(-3))
-    if presentation.layout == "sequence-first" and len(axes) == 3 and "head" not in axes:
-        axes[:2] = axes[1::-1]
-    if presentation.notation == "columns":
-        axes[-2:] = axes[:-3:-1]
-    return tuple(axes) if len(axes) == ndim else tuple(f"axis{i}" for i in range(ndim))

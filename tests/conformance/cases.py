@@ -81,21 +81,26 @@ class Entry:
         )
 
 
+def entries(source: str) -> Iterator[Entry]:
+    """The entries of one index."""
+    index = yaml.safe_load((HERE / source / "index.yaml").read_text(encoding="utf-8"))
+    for raw in index["cases"]:
+        file = HERE / source / raw["file"]
+        with np.load(file, allow_pickle=False) as arrays:
+            yield Entry(
+                id=f"{source}/{raw['id']}",
+                op=raw["op"],
+                file=file,
+                attributes=raw["attributes"],
+                tolerance=raw["tolerance"],
+                arrays=dict(arrays),
+            )
+
+
 def cases() -> Iterator[Case]:
-    """All cases of all indexes."""
+    """All cases of the attentions."""
     for source, adapter in ADAPTERS.items():
-        index = yaml.safe_load((HERE / source / "index.yaml").read_text(encoding="utf-8"))
-        for raw in index["cases"]:
-            file = HERE / source / raw["file"]
-            with np.load(file, allow_pickle=False) as arrays:
-                entry = Entry(
-                    id=f"{source}/{raw['id']}",
-                    op=raw["op"],
-                    file=file,
-                    attributes=raw["attributes"],
-                    tolerance=raw["tolerance"],
-                    arrays=dict(arrays),
-                )
+        for entry in entries(source):
             yield from adapter(entry)
 
 

@@ -26,11 +26,14 @@ class Handmade:
     kind: str = "attention"
     dtype: str = "float64"
 
+    def traits(self) -> dict[str, Any]:
+        return {"joined": self.chosen.get("joined", False)}
+
     def facts(self) -> tuple[str, ...]:
         return ("4 queries × 4 keys", "d 2", "dot, unscaled", self.dtype)
 
     def settings(self) -> dict[str, Any]:
-        return {"similarity": "dot", "normalizer": "softmax", "sums_to_one": True, **self.chosen}
+        return {"similarity": "dot", "normalizer": "softmax", **self.chosen}
 
 
 def trace(*steps: Step, notes: tuple[str, ...] = (), **presentation: Any) -> Trace:
@@ -38,7 +41,7 @@ def trace(*steps: Step, notes: tuple[str, ...] = (), **presentation: Any) -> Tra
     settings = presentation.pop("settings", {})
     shown = Presentation(**presentation)
     problem: Any = Handmade(shown, settings)
-    return Trace(problem, list(steps), steps[-1].value, shown.notation, list(notes))
+    return Trace(problem, list(steps), steps[-1], shown.notation, list(notes))
 
 
 def lee() -> Trace:
