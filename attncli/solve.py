@@ -1,6 +1,6 @@
 """A problem and a backend become a trace: the one driver that runs every recipe."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from attncli.core.labels import Labels
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
 from attncli.core.step import BESIDE, ON_REQUEST, Step, run
-from attncli.errors import InputError, LimitError
+from attncli.errors import AttncliError, InputError, LimitError, Place
 
 if TYPE_CHECKING:
     from attncli.formats.titles import Title
@@ -110,9 +110,9 @@ def solve(
     steps: list[Step] = []
     with machine.session(threads):
         last: Step | None = None
-        for step in run(problem.steps(xp)):
+        for step in _placed(run(problem.steps(xp)), presentation.source):
             notes.see(step, xp)
-            last = step if step.name not in ON_REQUEST | BESIDE else last
+            last = step if step.base not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:
                 host = Step(step.name, machine.download(step.value), step.axes)
                 steps.append(shown(host, notation, xp))
@@ -120,6 +120,14 @@ def solve(
         output = shown(laid_out(last, presentation.layout, xp), presentation.notation, xp)
     output = replace(output, value=machine.download(output.value))
     return Trace(problem, steps, output, notation, notes.sentences)
+
+
+def _placed(steps: Iterator[Step], source: str) -> Iterator[Step]:
+    """The steps; what refuses its numbers on the way names the file."""
+    try:
+        yield from steps
+    except AttncliError as error:
+        raise error.at(Place(source) if source else None) from None
 
 
 def refuse_oversize(needed: int, allowed: int) -> None:

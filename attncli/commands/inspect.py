@@ -108,8 +108,9 @@ def _tensors(source: str) -> None:
     from attncli.formats.display import plain
 
     unicode = encodes_unicode(sys.stdout.encoding)
+    arrays = tensors(source)
     print(plain(source, ascii=not unicode))
-    _table(tensors(source), unicode)
+    _table(arrays, unicode)
 
 
 def _table(arrays: "dict[str, Tensor]", unicode: bool) -> None:

@@ -136,7 +136,7 @@ def _arrays(trace: "Trace", display: "Display") -> dict[str, Any]:
     arrays = {
         step.name: step.value
         for step in trace.steps
-        if (step.name in chosen if chosen is not None else step.name not in ON_REQUEST)
+        if (step.name in chosen if chosen is not None else step.base not in ON_REQUEST)
     }
     return {**arrays, "output": trace.output}
 

@@ -9,6 +9,7 @@ from attncli.core.heads import join, serve
 from attncli.core.masking import Bias, Mask, visible
 from attncli.core.normalize import Normalizer, Softmax
 from attncli.core.problem import Presentation
+from attncli.core.shapes import count
 from attncli.core.similarity import Cosine
 from attncli.core.step import Array, Namespace, Step, Steps
 from attncli.core.vectors import Vectors
@@ -214,14 +215,13 @@ class Attention(Vectors):
 
     def facts(self) -> tuple[str, ...]:
         """Sizes, similarity, scaled or unscaled, dtype."""
-        sizes = f"{self.n_queries} {'query' if self.n_queries == 1 else 'queries'}"
-        sizes += f" × {self.n_keys} {'key' if self.n_keys == 1 else 'keys'}"
+        sizes = f"{count(self.n_queries, 'query')} × {count(self.n_keys, 'key')}"
         parts = []
         lead = self.leading
         if self.has_heads:
             if lead[:-1]:
                 parts.append(f"batch {' × '.join(map(str, lead[:-1]))}")
-            heads = f"{self.n_heads} {'head' if self.n_heads == 1 else 'heads'}"
+            heads = count(self.n_heads, "head")
             grouped = self.n_kv_heads != self.n_heads
             parts.append(heads + (f" on {self.n_kv_heads}" if grouped else ""))
         elif lead:

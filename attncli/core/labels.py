@@ -1,7 +1,7 @@
 """Names of vectors: the user's labels, and the symbols of the unlabelled (q1, k1, v1, b1)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from attncli.errors import UsageError
 
@@ -35,6 +35,10 @@ class Labels:
     feature: Names = ()
     others: Mapping[str, Names] = field(default_factory=dict)
     """The labels of any other axis, by its name."""
+
+    def at(self, step: str) -> "Labels":
+        """The labels in one step: the keys of a layer's self-attention are its queries."""
+        return replace(self, key=self.query) if "self_attention." in step else self
 
     def of(self, axis: str) -> Names:
         """The labels of an axis, as they were given."""

@@ -24,7 +24,7 @@ class Notes:
 
     def see(self, step: Step, xp: Namespace) -> None:
         """Look at one step; each look is one pass over it."""
-        name = step.name.rpartition(".")[2]  # the last part, where layers put theirs in front
+        name = step.base
         if name in SCORES:
             self._scores = step.value
         if name in ("scores", "masked"):

@@ -13,6 +13,12 @@ def batch_names(n: int) -> tuple[str, ...]:
     return ("batch",) if n == 1 else tuple(f"batch{i + 1}" for i in range(n))
 
 
+def count(n: int, noun: str) -> str:
+    """A number of things: 1 vector, 2 vectors."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") and noun != "key" else noun + "s"
+    return f"{n} {noun if n == 1 else plural}"
+
+
 def broadcast(shapes: list[list[int]]) -> tuple[int, ...]:
     """The shape that all of these broadcast to, aligned from the right."""
     longest = max(map(len, shapes), default=0)

@@ -7,6 +7,7 @@ queries of a tile against all its keys). Leading axes broadcast; tables multiply
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import pi
 from typing import ClassVar
 
 from attncli.core.shapes import by
@@ -278,14 +279,21 @@ ACTIVATIONS = ("tanh", "relu", "gelu", "none")
 
 
 def activate(name: str, x: Array, xp: Namespace) -> Array:
-    """tanh, relu = max(x, 0), gelu = x Φ(x) (Hendrycks & Gimpel 2016, the exact form), or x."""
+    """relu = max(x, 0), gelu = x Φ(x), silu = x / (1 + e⁻ˣ), tanh, or x for none.
+
+    `gelu` is the exact form, `gelu-tanh` its approximation (both Hendrycks & Gimpel 2016).
+    """
     match name:
         case "tanh":
             return xp.tanh(x)
         case "relu":
-            return xp.where(x > 0, x, xp.zeros_like(x))
+            return xp.maximum(x, xp.zeros_like(x[..., :1]))
         case "gelu":
             return x * (1 + xp.erf(x / 2**0.5)) / 2
+        case "gelu-tanh":
+            return x * (1 + xp.tanh((2 / pi) ** 0.5 * (x + 0.044715 * x * x * x))) / 2
+        case "silu":
+            return x / (1 + xp.exp(-x))
     return x
 
 

@@ -29,6 +29,16 @@ class Step:
     value: Array
     axes: tuple[str, ...]
 
+    @property
+    def recipe(self) -> str:
+        """What a recipe inside another one puts in front of its names: `layers.0.self_attention`."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def base(self) -> str:
+        """The name that the step has in its own recipe."""
+        return self.name.rpartition(".")[2]
+
 
 Steps = Generator[Step, Array, Array]
 """Yields steps, is sent each step's value back, returns the result."""

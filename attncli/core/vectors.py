@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from attncli.core.heads import Linear, Projections, split, split_shape
 from attncli.core.rotary import Rotary
-from attncli.core.shapes import batch_names, broadcast, by, check_leading
+from attncli.core.shapes import batch_names, broadcast, by, check_leading, count
 from attncli.core.similarity import ScaledDot, Similarity
 from attncli.core.step import Array, Namespace, Step
 from attncli.errors import InputError
@@ -225,12 +225,12 @@ class Vectors:
             joined = self.n_heads * value[-1] if self.joins else value[-1]
             output.shape("output", (self.n_queries, joined))
 
-    def _refuse_count(self, name: str, count: int) -> None:
+    def _refuse_count(self, name: str, there: int) -> None:
+        keys = "key" if self.key is not None else "scores"
         raise InputError(
-            f"{name} has {count} vectors, {'key' if self.key is not None else 'scores'} has "
-            f"{self.n_new_keys}",
+            f"{name} has {count(there, 'vector')}, {keys} has {self.n_new_keys}",
             expected=f"{self.n_new_keys}: key j finds the weight of value j",
-            found=str(count),
+            found=str(there),
             subject=name,
         )
 

@@ -10,7 +10,7 @@ from attncli.core.attention import Attention
 from attncli.core.normalize import NORMALIZERS
 from attncli.core.shapes import by
 from attncli.errors import InputError
-from attncli.files.dialects import DIALECTS, Dialect
+from attncli.files.dialects import chosen_dialect
 from attncli.files.masks import Masking
 from attncli.files.presentation import presentation
 from attncli.files.projections import read_tables
@@ -27,8 +27,6 @@ from attncli.files.vectors import (
     widest,
 )
 
-NEUTRAL = Dialect("", "")
-
 
 def build(source: Source, name: str) -> Attention:
     """The attention that a problem describes; `name` is its file as the user named it."""
@@ -40,7 +38,7 @@ class _Builder:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.dialect = DIALECTS.get(source.get("dialect", ""), NEUTRAL)
+        self.dialect = chosen_dialect(source.get("dialect"))
         self.notation: str = source.get("notation", "rows")
         self.layout: str = source.get("layout", "heads-first")
         self.finite = not source.get("allow_nonfinite", False)
@@ -125,7 +123,7 @@ class _Builder:
             sink=self._per_head("sink", bare),
             normalizer=normalizer(self.source.get("temperature", 1.0)),
             presentation=presentation(self.source, bare, name),
-            choices=self._choices(),
+            choices=self.source.choices(),
         )
         if problem.sink is not None and not problem.normalizer.sums_to_one:
             raise InputError(
@@ -260,17 +258,6 @@ class _Builder:
             found=str(array.size),
             subject=key,
         )
-
-    # --- what is said of it
-
-    def _choices(self) -> dict[str, Any]:
-        """The keys in force that are plain values."""
-        plain = (str, int, float, bool, tuple, list)
-        return {
-            key: entry.value
-            for key, entry in self.source.entries.items()
-            if isinstance(entry.value, plain) and key not in ("title", "notation")
-        }
 
 
 def _most_axes(raw: Mapping[str, Tensor | None]) -> int:

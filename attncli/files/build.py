@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from attncli.core.problem import Problem
-from attncli.errors import AttncliError, InputError
+from attncli.errors import AttncliError, InputError, Place
 from attncli.files.schema import KEYS, KINDS
 from attncli.files.types import Entry
 from attncli.files.vectors import Source
@@ -38,4 +38,5 @@ def build(entries: Mapping[str, Entry], base: Path, name: str = "") -> Problem:
     try:
         return cast("Problem", import_module(KINDS[kind]).build(source, name))
     except AttncliError as error:
-        raise error.at(source.place(error.subject.split(".")[0])) from None
+        whole = Place(name) if name else None
+        raise error.at(source.place(error.subject.split(".")[0]) or whole) from None

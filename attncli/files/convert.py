@@ -8,6 +8,7 @@ import numpy as np
 
 from attncli.errors import InputError, Place, UsageError
 from attncli.files.problem import ARCHIVES, TEXT_SUFFIXES, read_entries
+from attncli.files.reading import no_member
 from attncli.files.schema import FOREIGN, KEYS
 from attncli.files.tensors import load, members
 from attncli.files.types import Entry
@@ -28,6 +29,12 @@ def tensors(source: str) -> dict[str, Tensor]:
         return problem_tensors(
             read_entries(source), Path() if source == "-" else Path(source).parent
         )
+    file, colon, name = source.rpartition(":")
+    if colon and is_problem(file) and not Path(source).exists():
+        arrays = tensors(file)
+        if name not in arrays:
+            raise no_member(Path(file), name, arrays, Place(source))
+        return {name: arrays[name]}
     path = Path(source)
     if path.is_file() and path.suffix.lower() in ARCHIVES:
         place = Place(source)

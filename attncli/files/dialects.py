@@ -100,3 +100,10 @@ DIALECTS: dict[str, Dialect] = {
         ),
     )
 }
+
+NEUTRAL = Dialect("", "")
+
+
+def chosen_dialect(name: str | None) -> Dialect:
+    """The dialect of a name; our own choices without one."""
+    return NEUTRAL if name is None else DIALECTS[name]

@@ -20,7 +20,7 @@ from attncli.core.masking import (
     Table,
     alibi_slopes,
 )
-from attncli.core.shapes import by
+from attncli.core.shapes import by, count
 from attncli.errors import InputError, RefusedError
 from attncli.files.dialects import Dialect
 from attncli.files.vectors import Source, Tensor, refuse_nonfinite
@@ -43,11 +43,19 @@ class Masking:
     n_past: int | None
     dtype: str
     columns: bool
+    of: str = ""
+    """What the names of the masks begin with: `source_` for those of a cross-attention."""
 
     # --- everything
 
     def masks(self) -> tuple[Mask, ...]:
         """All masks that are on, the cheap ones first."""
+        masks: list[Mask] = [] if self.of else self._by_place()
+        masks += [mask for mask in (self.key_mask(), self._pairs_mask()) if mask is not None]
+        return tuple(masks)
+
+    def _by_place(self) -> list[Mask]:
+        """Those that never need a table: causal, window, lengths."""
         masks: list[Mask] = []
         if self.source.get("causal", False):
             masks.append(Band(self.places(), right=0))
@@ -57,13 +65,7 @@ class Masking:
         lengths = self.lengths()
         if lengths is not None:
             masks.append(Lengths(lengths))
-        key_mask = self.key_mask()
-        if key_mask is not None:
-            masks.append(key_mask)
-        mask = self._pairs_mask()
-        if mask is not None:
-            masks.append(mask)
-        return tuple(masks)
+        return masks
 
     def biases(self, masks: tuple[Mask, ...]) -> tuple[Bias, ...]:
         """Float masks and `bias`, in the order in which they are added."""
@@ -182,22 +184,23 @@ class Masking:
 
     def key_mask(self) -> Mask | None:
         """`key_mask (batch… n_keys)` as a mask `(batch… [1] 1 n_keys)`."""
-        array = self.source.tensor("key_mask")
+        name = f"{self.of}key_mask"
+        array = self.source.tensor(name)
         if array is None:
             return None
-        array = self._lengthened("key_mask", array)
+        array = self._lengthened(name, array)
         shape = (*self.batch, self.n_keys)
         if array.ndim not in (1, len(shape)) or not _fits(array.shape, shape):
             raise InputError(
-                f"key_mask has the shape {by(array.shape)}",
+                f"{name} has the shape {by(array.shape)}",
                 expected=f"{by(shape)}: " + ("batch entries, then keys" if self.batch else "keys"),
                 found=by(array.shape),
-                hint="a mask of query and key pairs is called mask",
-                subject="key_mask",
+                hint=f"a mask of query and key pairs is called {self.of}mask",
+                subject=name,
             )
         if array.ndim > 1:
             array = self._with_heads(array, 1)[..., None, :]
-        return self._meant("key_mask", np.atleast_2d(array))
+        return self._meant(name, np.atleast_2d(array))
 
     def query_mask(self) -> Tensor | None:
         """`query_mask (batch… n_queries)` as booleans `(batch… [1] n_queries)`."""
@@ -220,12 +223,13 @@ class Masking:
         return self._with_heads(meant.visible, 1) if array.ndim > 1 else meant.visible
 
     def _pairs_mask(self) -> Mask | None:
-        array = self.source.tensor("mask")
+        name = f"{self.of}mask"
+        array = self.source.tensor(name)
         if array is None:
             return None
         if array.ndim > 1 and self.columns:
             array = np.swapaxes(array, -1, -2)
-        return self._meant("mask", self._pairs("mask", self._lengthened("mask", array)))
+        return self._meant(name, self._pairs(name, self._lengthened(name, array)))
 
     def _number_table(self, key: str) -> Tensor:
         array = self.source.tensor(key)
@@ -243,11 +247,11 @@ class Masking:
         heads = () if self.n_heads is None else (self.n_heads,)
         shape = (*self.batch, *heads, self.n_queries, self.n_keys)
         if array.ndim == 0 or array.ndim > len(shape) or not _fits(array.shape, shape):
-            names = ["batch"] * len(self.batch) + ["heads"] * len(heads) + ["queries", "keys"]
+            names = ["batch entry"] * len(self.batch) + ["head"] * len(heads) + ["query", "key"]
             raise InputError(
                 f"{key} has the shape {by(array.shape)}, the scores have {by(shape)}",
                 expected="axes that agree from the right or are 1: "
-                + ", ".join(f"{n} {name}" for n, name in zip(shape, names, strict=True)),
+                + ", ".join(count(n, name) for n, name in zip(shape, names, strict=True)),
                 found=by(array.shape),
                 hint=_transposed_hint(key, array.shape, shape),
                 subject=key,

@@ -3,6 +3,7 @@
 from attncli.core.attention import Attention
 from attncli.core.labels import Labels, Names
 from attncli.core.problem import Presentation
+from attncli.core.shapes import count
 from attncli.errors import InputError
 from attncli.files.vectors import Source
 
@@ -84,7 +85,7 @@ def _one(axis: str, labels: tuple[str, ...], n: int, bare: Attention) -> tuple[s
         full = (*full, "zero")
     if len(full) != n:
         raise InputError(
-            f"labels.{axis} has {len(labels)} labels, there are {n} {axis} vectors",
+            f"labels.{axis} has {count(len(labels), 'label')}, for {count(n, 'vector')}",
             expected=f"one a vector, {n}",
             found=str(len(labels)),
             subject="labels",

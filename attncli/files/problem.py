@@ -141,8 +141,10 @@ def _content(source: str) -> bytes:
             with opened(Path(source), Place(source)) as file:
                 content = file.read(LARGEST_TEXT + 1)
         except InputError as error:
-            if "did you mean" not in error.hint and not Path(source).exists():
-                error.hint = "attncli new lists problems that run"
+            if not Path(source).is_file():
+                error.expected = ""
+                if "did you mean" not in error.hint:
+                    error.hint = "attncli new lists problems that run"
             raise
     if len(content) > LARGEST_TEXT:
         raise LimitError(

@@ -71,8 +71,6 @@ def sample(name: str) -> Sample:
     if name not in known:
         raise UsageError(
             f"there is no sample {name!r}",
-            expected=", ".join(known),
-            found=name,
             hint=did_you_mean(name, known) or "attncli new lists them",
         )
     return Sample(known[name], known[name].read_text(encoding="utf-8"))

@@ -28,6 +28,8 @@ from attncli.files.types import (
 
 KINDS = {
     "attention": "attncli.files.attention",
+    "encoder": "attncli.files.layers",
+    "decoder": "attncli.files.layers",
     "convolution": "attncli.files.convolution",
 }
 """Each kind of problem, and the module whose `build(source, name)` makes it."""
@@ -52,6 +54,12 @@ FOREIGN = {
     "logits_soft_cap": "softcap",
     "alibi_slopes": "bias",
     "alpha": "sharpness",
+    "memory": "source",
+    "nhead": "heads",
+    "layer_norm_eps": "epsilon",
+    "src_key_padding_mask": "key_mask",
+    "memory_mask": "source_mask",
+    "memory_key_padding_mask": "source_key_mask",
     "Q": "query",
     "K": "key",
     "V": "value",
@@ -64,8 +72,11 @@ FOREIGN = {
 }
 """Names of other libraries with ours."""
 
+LAYERS = ("encoder", "decoder")
+DECODER = ("decoder",)
 CONVOLUTION = ("convolution",)
 LAYOUTS = ("heads-first", "tokens-first", "sequence-first")
+LAYER_LAYOUTS = ("heads-first", "sequence-first")
 IMAGE_LAYOUTS = ("hwc", "chw")
 
 TENSOR = Tensor()
@@ -124,8 +135,18 @@ KEYS: dict[str, Key] = {
         Key("query", TENSOR, "queries, (… n_queries d_k): a table, a file, or another tensor"),
         Key("key", TENSOR, "keys, (… n_keys d_k)"),
         Key("value", TENSOR, "values, (… n_keys d_v); without it the weights are the result"),
-        Key("input", TENSOR, "stands for query, key and value, which projections may make of it"),
-        Key("source", TENSOR, "stands for key and value instead: cross-attention"),
+        Key(
+            "input",
+            TENSOR,
+            "stands for query, key and value, which projections may make of it; what layers get",
+            kinds=("attention", *LAYERS),
+        ),
+        Key(
+            "source",
+            TENSOR,
+            "stands for key and value instead: cross-attention; a decoder's: what the encoder gave",
+            kinds=("attention", *DECODER),
+        ),
         Key("scores", TENSOR, "scores, (… n_queries n_keys), instead of query and key"),
         Key(
             "projections",
@@ -136,8 +157,9 @@ KEYS: dict[str, Key] = {
         Key(
             "parameters",
             OneOf(Tables({}), Text()),
-            "a state_dict of torch.nn.MultiheadAttention: NPZ, safetensors, file.npz:prefix., or "
-            "a mapping",
+            "a state_dict of torch.nn.MultiheadAttention, or of TransformerEncoder, Decoder and "
+            "their layers: NPZ, safetensors, file.npz:prefix., or a mapping",
+            kinds=("attention", *LAYERS),
         ),
         Key(
             "labels",
@@ -159,7 +181,14 @@ KEYS: dict[str, Key] = {
             "auto",
             flag=True,
         ),
-        Key("causal", Boolean(), "a query sees no key after its own place", "false", flag=True),
+        Key(
+            "causal",
+            Boolean(),
+            "a query sees no key after its own place",
+            "false",
+            ("attention", *LAYERS),
+            flag=True,
+        ),
         Key(
             "align",
             OneOf(Choice(("top-left", "bottom-right")), Integer()),
@@ -178,15 +207,34 @@ KEYS: dict[str, Key] = {
             MASK,
             "broadcast from the right to (… n_heads n_queries n_keys): true = may attend, floats "
             "are added",
+            kinds=("attention", *LAYERS),
             flag=True,
         ),
-        Key("key_mask", MASK, "(batch… n_keys): which keys are real"),
+        Key(
+            "key_mask",
+            MASK,
+            "(batch… n_keys): which keys are real",
+            kinds=("attention", *LAYERS),
+        ),
+        Key(
+            "source_mask",
+            MASK,
+            "a decoder's mask of (n_queries n_source) pairs",
+            kinds=DECODER,
+        ),
+        Key(
+            "source_key_mask",
+            MASK,
+            "(batch… n_source): which vectors of the source are real",
+            kinds=DECODER,
+        ),
         Key("query_mask", MASK, "(batch… n_queries): rows that are false are set to zero"),
         Key(
             "mask_means",
             Choice(("keep", "drop", "add")),
             "what true or 1 means in a mask: keep, drop, or add the number to the score",
             "booleans keep",
+            ("attention", *LAYERS),
         ),
         Key(
             "key_lengths",
@@ -217,15 +265,26 @@ KEYS: dict[str, Key] = {
             "softmax",
             flag=True,
         ),
-        Key("heads", COUNT, "splits a packed last axis in this many heads", flag=True),
+        Key(
+            "heads",
+            COUNT,
+            "splits a packed last axis in this many heads",
+            kinds=("attention", *LAYERS),
+            flag=True,
+        ),
         Key("kv_heads", COUNT, "heads of key and value, where they are fewer", flag=True),
         Key(
             "layout",
             Choice((*LAYOUTS, *IMAGE_LAYOUTS)),
             "order of the axes: (… H n d), (… n H d), (n B d); of an image (… h w c), (… c h w)",
             "heads-first; of an image hwc",
-            ("attention", "convolution"),
-            {"attention": LAYOUTS, "convolution": IMAGE_LAYOUTS},
+            ALL,
+            {
+                "attention": LAYOUTS,
+                "encoder": LAYER_LAYOUTS,
+                "decoder": LAYER_LAYOUTS,
+                "convolution": IMAGE_LAYOUTS,
+            },
             flag=True,
         ),
         Key(
@@ -233,6 +292,30 @@ KEYS: dict[str, Key] = {
             Choice(("zero", "nan", "uniform", "error")),
             "what a query gets that may attend to nothing",
             "zero",
+            ("attention", *LAYERS),
+        ),
+        Key(
+            "norm",
+            Choice(("post", "pre")),
+            "where the norms of a layer stand: after the residual connections, or before the "
+            "sublayers",
+            "post",
+            LAYERS,
+        ),
+        Key(
+            "activation",
+            Choice(("relu", "gelu", "gelu-tanh", "silu")),
+            "inside the feed-forward network",
+            "relu",
+            LAYERS,
+        ),
+        Key("epsilon", Number(minimum=0), "ε of the layer norms", "1e-5", LAYERS),
+        Key(
+            "positions",
+            OneOf(Choice(("none", "sinusoidal")), TENSOR),
+            "added to the input of the first layer: sinusoidal, or a table (n d)",
+            "none",
+            LAYERS,
         ),
         Key("image", TENSOR, "(… h w c), or a table (h w) of one channel", kinds=CONVOLUTION),
         Key("kernel", TENSOR, "(c_out c_in kh kw), or a table (kh kw)", kinds=CONVOLUTION),
@@ -259,6 +342,7 @@ KEYS: dict[str, Key] = {
             "dialect",
             Choice(tuple(DIALECTS)),
             "a library whose choices hold where the problem is silent",
+            kinds=("attention", *LAYERS),
             flag=True,
         ),
         Key(

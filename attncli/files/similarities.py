@@ -1,6 +1,7 @@
 """`similarity` of a problem: its class and the tables that are its parameters."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from attncli.core.similarity import SIMILARITIES, Cosine, Layer, Similarity
@@ -50,7 +51,7 @@ def similarity(source: Source, tables: Mapping[str, Tensor], default: str) -> Si
 
 
 def _refuse_unknown(kind: type[Similarity], parameters: Mapping[str, Entry]) -> None:
-    known = set(kind.__dataclass_fields__) - {"zero_norm"}
+    known = {item.name for item in fields(kind)} - {"zero_norm"}
     for key, entry in parameters.items():
         if key != "name" and key not in known:
             raise InputError(

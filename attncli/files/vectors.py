@@ -36,6 +36,15 @@ class Source:
     def place(self, key: str) -> Place | None:
         return self.entries[key].place if key in self.entries else None
 
+    def choices(self) -> dict[str, Any]:
+        """The keys in force that are plain values."""
+        plain = (str, int, float, bool, tuple, list)
+        return {
+            key: entry.value
+            for key, entry in self.entries.items()
+            if isinstance(entry.value, plain) and key not in ("title", "notation")
+        }
+
     def tensor(self, key: str, entry: Entry | None = None) -> Tensor | None:
         """The array of a key (or of an entry inside it), read from where it lies; None without."""
         entry = self.entries.get(key) if entry is None else entry

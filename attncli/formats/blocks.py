@@ -39,7 +39,7 @@ class Shape:
 def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
     """How the numbers of a step are to be shown."""
     integers = all_integers(view.value)
-    if view.name != "weights" and not view.is_image:
+    if view.step.base != "weights" and not view.is_image:
         return Shape(integers, None, False, None, None)
     finite = view.value[np.isfinite(view.value)]
     extremes = [] if not finite.size else [float(finite.min()), float(finite.max())]
@@ -69,7 +69,7 @@ def _sums(view: View, trace: "Trace", settings: Mapping[str, Any]) -> Numbers | 
 
 def _masked(view: View, trace: "Trace") -> Numbers | None:
     """Where a key is left out: the scores before the weights are −∞ there, the weight is 0."""
-    steps = {step.name: step for step in trace.steps}
+    steps = {step.base: step for step in trace.steps if step.recipe == view.step.recipe}
     before = steps.get("masked") or steps.get("scores")
     if before is None or before.axes[-2:] != view.axes[-2:]:
         return None
@@ -110,7 +110,7 @@ def _source(view: View, shape: Shape, index: tuple[int, ...]) -> Source:
         index=index,
         integers=shape.integers,
         as_fixed=shape.as_fixed,
-        bars=shape.bars and view.name == "weights",
+        bars=shape.bars and view.step.base == "weights",
         sums=None if shape.sums is None else shape.sums[index],
         masked=None if shape.masked is None else shape.masked[index],
     )

@@ -27,8 +27,11 @@ class Display:
         """The steps that must be kept for this display; None for all."""
         if self.steps is None:
             return None
-        beside = (name for step in self.steps for name in NEEDED.get(step, ()))
-        return frozenset((*self.steps, *beside))
+        kept = {*self.steps}
+        for step in self.steps:
+            recipe, dot, base = step.rpartition(".")
+            kept |= {recipe + dot + name for name in NEEDED.get(base, ())}
+        return frozenset(kept)
 
 
 def plain(text: str, *, ascii: bool = False) -> str:

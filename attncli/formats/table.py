@@ -83,7 +83,9 @@ def _body(trace: "Trace", paper: Paper) -> tuple[Panel, bool]:
     stages: dict[tuple[str, ...], list[Panel]] = {}
     something_left_out = False
     for number, view in numbered(trace, paper.display):
-        stage = next((names for names in STAGES if view.name in names), (view.name,))
+        base = view.step.base
+        names = next((names for names in STAGES if base in names), (base,))
+        stage = (view.step.recipe, *names)
         block, is_cut = panel(view, trace, paper, number)
         something_left_out |= is_cut
         stages.setdefault(stage, []).append(block)

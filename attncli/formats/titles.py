@@ -84,6 +84,40 @@ CONVOLUTION = {
 }
 """The same in both notations: images lie as they lie."""
 
+LAYER_TITLES = {
+    "positioned": "With positions",
+    "attention_residual": "Residual connection",
+    "cross_attention_residual": "Residual connection",
+    "feed_forward_residual": "Residual connection",
+    "norm1": "Norm 1",
+    "norm2": "Norm 2",
+    "norm3": "Norm 3",
+    "norm": "Last norm",
+    "hidden": "Hidden",
+    "activated": "Activated",
+    "output": "Output",
+}
+
+NORM = "(x − mean) / √(variance + ε) · weight + bias"
+LAYERS: Mapping[Notation, Mapping[str, str]] = {
+    "rows": {
+        "positioned": "X + P",
+        "attention_residual": "X + attention",
+        "cross_attention_residual": "X + attention",
+        "feed_forward_residual": "X + feed-forward",
+        **dict.fromkeys(("norm1", "norm2", "norm3", "norm"), NORM),
+        "hidden": "H = X W1 + b1",
+        "activated": "{}(H)",
+        "feed_forward": "{}(H) W2 + b2",
+        "output": "what the last step gave",
+    },
+    "columns": {
+        "hidden": "H = W1 X + b1",
+        "feed_forward": "W2 {}(H) + b2",
+    },
+}
+"""Steps of layers outside their attentions; X is what the sublayer got."""
+
 FORMULAS: Mapping[Notation, Mapping[str, str]] = {
     "rows": {
         **CONVOLUTION,
@@ -121,8 +155,42 @@ FORMULAS: Mapping[Notation, Mapping[str, str]] = {
 def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
     """The title and the formula of a step, under a problem's settings.
 
-    A step that is not in the tables is called by its own name, without a formula.
+    The last part of a dotted name decides. A step that is not in the tables is called by its own
+    name, without a formula.
     """
+    recipe, _, step_name = step_name.rpartition(".")
+    if "layers" in settings:
+        within = _within(recipe)
+        if recipe.endswith("attention"):
+            keys = "source" if recipe.endswith("cross_attention") else "input"
+            made_of = {"query": "input", "key": keys, "value": keys}
+            title = _describe(step_name, {**settings, "made_of": made_of}, notation)
+        else:
+            title = _of_layer(recipe, step_name, settings, notation)
+        return Title(f"{title.title}, {within}" if within else title.title, title.formula)
+    return _describe(step_name, settings, notation)
+
+
+def _within(recipe: str) -> str:
+    """`layers.0.self_attention` in words: layer 0, self-attention."""
+    _, _, inside = recipe.partition(".")
+    number, _, name = inside.partition(".")
+    words = [f"layer {number}"] * bool(number) + [name.replace("_", "-")] * bool(name)
+    return ", ".join(words)
+
+
+def _of_layer(recipe: str, name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
+    """A step of a layer outside its attentions."""
+    part = "feed_forward" if recipe.endswith("feed_forward") and name == "output" else name
+    formula = {**LAYERS["rows"], **LAYERS[notation]}.get(part, "")
+    formula = formula.format(settings.get("activation", "relu"))
+    if not settings.get("biased", True):
+        for term in (" + bias", " + b1", " + b2"):
+            formula = formula.removesuffix(term)
+    return Title(LAYER_TITLES[name], formula)
+
+
+def _describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
     if step_name not in TITLES:
         words = step_name.replace("_", " ").rsplit(".", 1)[-1]
         return Title(words[:1].upper() + words[1:], "")

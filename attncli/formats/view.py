@@ -124,7 +124,7 @@ def views(trace: "Trace", display: Display) -> Iterator[View]:
     largest = _largest(trace)
     for step in trace.steps:
         chosen = display.steps
-        if step.name in chosen if chosen is not None else step.name not in ON_REQUEST:
+        if step.name in chosen if chosen is not None else step.base not in ON_REQUEST:
             yield _view(step, trace, display, largest)
 
 
@@ -132,7 +132,7 @@ def numbered(trace: "Trace", display: Display) -> Iterator[tuple[str, View]]:
     """The chosen steps with their numbers, counted from 1; queries, keys and values share one."""
     number = 0
     for view in views(trace, display):
-        shares = number > 0 and view.name in ("key", "value")
+        shares = number > 0 and view.step.base in ("key", "value")
         number += not shares
         yield "" if shares else str(number), view
 
@@ -154,7 +154,7 @@ def _view(step: Step, trace: "Trace", display: Display, largest: dict[str, int])
     )
     whole = all(len(place) == n for place, n in zip(places, value.shape, strict=True))
     part = value if whole else value[np.ix_(*places)]
-    return View(step, step.axes, part, places, value.shape, trace.labels)
+    return View(step, step.axes, part, places, value.shape, trace.labels.at(step.name))
 
 
 def _places(chosen: slice | int | None, n: int, largest: int) -> Positions:
