@@ -22,10 +22,12 @@ def run(arguments: Sequence[str]) -> int:
     import typer
 
     from attncli.commands import application
+    from attncli.commands.completion import COMPLETING, completed
 
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = application(arguments)(list(arguments), prog_name="attncli", standalone_mode=False)
+        words = completed() if COMPLETING in os.environ else arguments
+        code = application(words)(list(arguments), prog_name="attncli", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except AttncliError as error:

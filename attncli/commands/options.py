@@ -169,8 +169,7 @@ class Options:
         from attncli.commands.focus import focus
         from attncli.formats.display import Display
 
-        chosen = names(self.steps)
-        _known_steps(chosen, problem)
+        chosen = _known_steps(names(self.steps), problem)
         return Display(
             steps=chosen,
             focus=focus(self.focus, problem) if self.focus else {},
@@ -211,18 +210,26 @@ def names(text: str | None) -> tuple[str, ...] | None:
     return () if text == "none" else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _known_steps(chosen: Iterable[str] | None, problem: "Problem") -> None:
+def _known_steps(chosen: Iterable[str] | None, problem: "Problem") -> tuple[str, ...] | None:
+    """The chosen steps, `output` by the name that it has in this problem."""
+    from attncli.core.step import BESIDE, ON_REQUEST
     from attncli.files.scalars import did_you_mean
 
+    if chosen is None:
+        return None
     known = problem.step_names()
-    for name in chosen or ():
-        if name not in known:
+    result = [name for name in known if name.rpartition(".")[2] not in BESIDE | ON_REQUEST][-1]
+    steps = []
+    for name in chosen:
+        if name not in known and name != "output":
             raise UsageError(
                 f"--steps {name}: this problem has no such step",
                 expected=", ".join(known),
                 found=name,
                 hint=did_you_mean(name, known) or "--steps all",
             )
+        steps.append(name if name in known else result)
+    return tuple(steps)
 
 
 def _ranged(name: str, value: int | None, least: int, most: int, default: int) -> int:

@@ -31,7 +31,7 @@ class Step:
 
     @property
     def recipe(self) -> str:
-        """What a recipe inside another one puts in front of its names: `layers.0.self_attention`."""
+        """What an inner recipe puts in front of its names: `layers.0.self_attention`."""
         return self.name.rpartition(".")[0]
 
     @property

@@ -52,8 +52,8 @@ class _Builder:
             )
         self.heads: int = source.get("heads")
         state = state_dict(source, "parameters")
-        positions = source.get("positions", "none")
-        table = None if isinstance(positions, str) else source.tensor("positions")
+        named = source.get("positions", "none")
+        table = None if isinstance(named, str) else source.tensor("positions")
         given = [*self.vectors.values(), *state.values()]
         given += [] if table is None else [table]
         self.dtype: str = source.get("dtype") or widest(given)
@@ -67,8 +67,10 @@ class _Builder:
             key: cast(f"parameters.{key}", array, self.dtype, finite=True)
             for key, array in state.items()
         }
-        self.positions: Any = None if positions == "none" else positions
-        if table is not None:
+        self.positions: Any = None
+        if table is None:
+            self.positions = named if named != "none" else None
+        else:
             rows = as_rows(table, arrangement.notation) if table.ndim else table
             self.positions = cast("positions", rows, self.dtype, finite=True)
         self._check_widths()
@@ -135,7 +137,7 @@ class _Builder:
             if array.shape != shapes[name]:
                 raise InputError(
                     f"{prefix}{name} has the shape {by(array.shape)}",
-                    expected=f"{by(shapes[name])}, PyTorch's (d_out d_in), for {self.width} features",
+                    expected=f"{by(shapes[name])}, PyTorch's (d_out d_in), with d = {self.width}",
                     found=by(array.shape),
                     subject="parameters",
                 )

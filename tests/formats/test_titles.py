@@ -8,6 +8,13 @@ from attncli.core.similarity import SIMILARITIES
 from attncli.formats import titles
 from attncli.formats.titles import Title, describe
 
+LAYERS = {
+    "layers": 12,
+    "biased": True,
+    "activation": "gelu",
+    "projected": ["query", "key", "value", "output"],
+}
+
 
 @pytest.mark.parametrize(
     ("step", "settings", "notation", "expected"),
@@ -32,6 +39,31 @@ from attncli.formats.titles import Title, describe
         ("output", {}, "rows", Title("Output", "O = A V")),
         ("output", {}, "columns", Title("Output", "O = V A′")),
         ("layers.0.norm1", {}, "rows", Title("Norm1", "")),
+        (
+            "layers.0.norm1",
+            {**LAYERS, "biased": False},
+            "rows",
+            Title("Norm 1, layer 0", "(x − mean) / √(variance + ε) · weight"),
+        ),
+        (
+            "layers.11.feed_forward.output",
+            LAYERS,
+            "columns",
+            Title("Output, layer 11, feed-forward", "W2 gelu(H) + b2"),
+        ),
+        (
+            "layers.0.self_attention.key",
+            LAYERS,
+            "rows",
+            Title("Keys, layer 0, self-attention", "K = X Wk"),
+        ),
+        (
+            "layers.0.cross_attention.value",
+            LAYERS,
+            "columns",
+            Title("Values, layer 0, cross-attention", "V = Wv M"),
+        ),
+        ("output", LAYERS, "rows", Title("Output", "what the last step gave")),
     ],
 )
 def test_titles(step: str, settings: dict, notation: Notation, expected: Title) -> None:
@@ -43,3 +75,9 @@ def test_every_similarity_and_normalizer_has_its_formula(notation: Notation) -> 
     assert {*SIMILARITIES} <= {*titles.SIMILARITIES[notation]}
     assert {*NORMALIZERS} == {*titles.NORMALIZERS}
     assert {*titles.FORMULAS[notation], "scores"} == {*titles.TITLES}
+
+
+def test_every_step_of_the_layers_has_its_title_and_formula() -> None:
+    known = {*titles.LAYERS["rows"]}
+    assert known - {"feed_forward"} | {"hidden"} == {*titles.LAYER_TITLES}
+    assert {*titles.LAYERS["columns"]} <= known
