@@ -6,7 +6,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # Modules are not garbage: collecting while they load takes an eighth of a start.
+    # Modules are not garbage: collecting while they load takes a twentieth of a start.
     gc.set_threshold(100_000)
     from attncli.commands.boundary import run
 

@@ -166,13 +166,17 @@ class Options:
 
     def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
         """How to show the steps, on this terminal or in a file."""
-        from attncli.commands.focus import focus
         from attncli.formats.display import Display
 
+        focus = {}
+        if self.focus:
+            from attncli.commands.focus import focus as selection
+
+            focus = selection(self.focus, problem)
         chosen = _known_steps(names(self.steps), problem)
         return Display(
             steps=chosen,
-            focus=focus(self.focus, problem) if self.focus else {},
+            focus=focus,
             digits=_ranged("--digits", self.digits, 0, 17, 3),
             width=_ranged("--width", self.width, 20, 10_000, 80 if to_file else terminal_width()),
             color=False if to_file else colored(self.color, sys.stdout),
