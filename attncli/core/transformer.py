@@ -156,7 +156,7 @@ class Encoder:
     def memory(self, keep: Collection[str] | None) -> int:
         """Bytes of the kept steps, and of what is alive beside them: scores and hidden vectors."""
         rows = prod(self.leading) * self.n_queries
-        hidden = int(self.layers[0].feed_forward.first.weight.shape[-1])
+        hidden = max(int(layer.feed_forward.first.weight.shape[-1]) for layer in self.layers)
         pairs, narrow = rows * self.n_heads * self.n_keys, rows * int(self.input.shape[-1])
         size = dict.fromkeys(SQUARE, pairs) | dict.fromkeys(("hidden", "activated"), rows * hidden)
         names = self.step_names()
