@@ -14,7 +14,7 @@ def shown(step: Step, notation: Notation, xp: Namespace) -> Step:
 
     A step without vectors, such as an image, lies the same in both.
     """
-    if notation == "rows" or step.base == "lse" or not {"query", "key"} & {*step.axes}:
+    if notation == "rows" or step.base == "lse" or not {"query", "key", "patch"} & {*step.axes}:
         return step
     *lead, first, second = step.axes
     return replace(step, value=xp.matrix_transpose(step.value), axes=(*lead, second, first))

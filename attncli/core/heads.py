@@ -33,26 +33,29 @@ class Linear:
         result = xp.matmul(x, self.weight)
         return result if self.bias is None else result + self.bias
 
-    def shape(self, name: str, shape: Shape) -> Shape:
-        """The shape of the result for an input of this shape; raises `InputError` for a misfit."""
+    def shape(self, shape: Shape, weight: str, bias: str) -> Shape:
+        """The shape of the result for an input of this shape.
+
+        Raises `InputError` for a misfit; `weight` and `bias` are the tables' names in a problem.
+        """
         d_in, d_out = (int(size) for size in self.weight.shape[-2:])
         if shape[-1] != d_in:
             raise InputError(
-                f"projections.{name} has {d_in} rows, its input {shape[-1]} features",
+                f"{weight} has {d_in} rows, its input {shape[-1]} features",
                 expected=f"{d_in} features: x W multiplies feature i with row i of W",
                 found=str(shape[-1]),
                 hint="in columns notation the table is (d_out × d_in), as in q = W x",
-                subject=f"projections.{name}",
+                subject=weight,
             )
         if self.bias is not None and self.bias.shape not in (
             (*self.weight.shape[:-2], d_out),
             (d_out,),
         ):
             raise InputError(
-                f"projection_biases.{name} has the shape {by(self.bias.shape)}",
+                f"{bias} has the shape {by(self.bias.shape)}",
                 expected=by((*self.weight.shape[:-2], d_out)),
                 found=by(self.bias.shape),
-                subject=f"projection_biases.{name}",
+                subject=bias,
             )
         heads = () if self.n_heads is None else (self.n_heads,)
         return (*shape[:-2], *heads, shape[-2], d_out)

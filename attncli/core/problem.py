@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from attncli.core.labels import Labels
+from attncli.core.picture import Picture
 from attncli.core.step import Namespace, Steps
 
 Notation = Literal["rows", "columns"]
@@ -23,6 +24,8 @@ class Presentation:
     labels: Labels = field(default_factory=Labels)
     made_of: Mapping[str, str] = field(default_factory=dict)
     """What query, key and value come from: `input` or `source`, where a problem has them."""
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    """The picture whose patches the vectors of an axis, query or key, are."""
 
 
 class Problem(Protocol):

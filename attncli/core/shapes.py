@@ -1,6 +1,19 @@
 """Shapes: in words, broadcast, and checked against each other."""
 
+from dataclasses import dataclass
+
 from attncli.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A shape that stands for an array where nothing else of it matters."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
 
 
 def by(shape: tuple[int, ...]) -> str:

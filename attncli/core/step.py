@@ -46,7 +46,7 @@ Steps = Generator[Step, Array, Array]
 ON_REQUEST = frozenset({"lse"})
 """Steps that are shown and written only when they are asked for by name."""
 
-BESIDE = frozenset({"difference", "shifts", "falloff"})
+BESIDE = frozenset({"difference", "shifts", "falloff", "pooled"})
 """Steps that say something of a result instead of being it: never the output."""
 
 

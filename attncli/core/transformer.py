@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from attncli.core.layers import DecoderLayer, EncoderLayer, LayerNorm, prefixed, vectors
 from attncli.core.problem import Presentation
-from attncli.core.shapes import batch_names, broadcast, by
+from attncli.core.shapes import Sketch, batch_names, broadcast, by, count
 from attncli.core.step import Array, Namespace, Steps
 from attncli.errors import InputError
 
@@ -38,13 +38,13 @@ class Encoder:
     def __post_init__(self) -> None:
         if self.positions is None or isinstance(self.positions, str):
             return
-        *lead, n, d = self.input.shape
+        *lead, n, d = (*self.leading, self.n_queries, self.width)
         shape = self.positions.shape
         fits = len(shape) >= 2 and shape[-1] == d and shape[-2] >= n
         pairs = zip(reversed(shape[:-2]), reversed(lead), strict=False)
         if not fits or len(shape) > len(lead) + 2 or any(a not in (1, b) for a, b in pairs):
             raise InputError(
-                f"positions has the shape {by(shape)}, input {by(self.input.shape)}",
+                f"positions has the shape {by(shape)}, the vectors {by((*lead, n, d))}",
                 expected=f"{by((n, d))}: a vector for each of the {n} places, or more",
                 found=by(shape),
                 subject="positions",
@@ -72,6 +72,11 @@ class Encoder:
         return self.n_queries
 
     @property
+    def width(self) -> int:
+        """Features of every vector between the layers."""
+        return int(self.input.shape[-1])
+
+    @property
     def n_heads(self) -> int:
         return self.layers[0].self_attention.heads
 
@@ -84,34 +89,53 @@ class Encoder:
 
     def steps(self, xp: Namespace) -> Steps:
         """Yield every step of every layer; return the output."""
-        x = self.input
-        if self.positions is not None:
-            x = yield vectors("positioned", x + self._positions(xp))
+        x = yield from self.embedded(xp)
         for number, layer in enumerate(self.layers):
             inner = layer.steps(x, self.memory_vectors, self.dtype, xp)
             x = yield from prefixed(f"layers.{number}.", inner)
         if self.norm is not None:
             x = yield vectors("norm", self.norm.apply(x, xp))
-        return (yield vectors("output", x))
+        return (yield from self.finished(x, xp))
 
-    def _positions(self, xp: Namespace) -> Array:
-        n, d = self.input.shape[-2:]
+    def embedded(self, xp: Namespace) -> Steps:
+        """What the first layer gets."""
+        return (yield from self.positioned(self.input, xp))
+
+    def positioned(self, x: Array, xp: Namespace) -> Steps:
+        """X + P."""
+        if self.positions is None:
+            return x
+        n, d = x.shape[-2:]
         if isinstance(self.positions, str):
-            return xp.astype(sinusoidal(n, d, xp), self.input.dtype)
-        table: Array = self.positions
-        return table[..., :n, :]
+            places = xp.astype(sinusoidal(n, d, xp), x.dtype)
+        else:
+            places = self.positions[..., :n, :]
+        return (yield vectors("positioned", x + places))
+
+    def finished(self, x: Array, xp: Namespace) -> Steps:
+        """The output, of what the last layer or its norm gave."""
+        del xp
+        return (yield vectors("output", x))
 
     # --- what people read
 
     def step_names(self) -> tuple[str, ...]:
         """All steps, in order."""
-        names = ["positioned"] if self.positions is not None else []
-        x, source = self.input, self.memory_vectors
+        names = list(self.first_names())
+        x, source = Sketch((*self.leading, self.n_queries, self.width)), self.memory_vectors
         for number, layer in enumerate(self.layers):
             for sublayer in layer.sublayers():
                 inner = sublayer.step_names(x, source, layer.order, self.dtype)
                 names += [f"layers.{number}.{name}" for name in inner]
-        return (*names, *["norm"] * (self.norm is not None), "output")
+        return (*names, *["norm"] * (self.norm is not None), *self.last_names())
+
+    def first_names(self) -> tuple[str, ...]:
+        """The steps before the first layer."""
+        return ("positioned",) * (self.positions is not None)
+
+    def last_names(self) -> tuple[str, ...]:
+        """The steps after the last norm."""
+        return ("output",)
 
     def facts(self) -> tuple[str, ...]:
         """Layers, sizes, order of norms, activation, dtype."""
@@ -120,12 +144,12 @@ class Encoder:
         parts += [f"batch {' × '.join(map(str, self.leading))}"] if self.leading else []
         parts.append(f"{self.n_heads} head{'s' * (self.n_heads > 1)}")
         parts.append(self._counts())
-        parts.append(f"d {self.input.shape[-1]}")
+        parts.append(f"d {self.width}")
         parts.append(f"{first.order}-norm, {first.feed_forward.activation}")
         return (*parts, "dot, scaled", self.dtype)
 
     def _counts(self) -> str:
-        return f"{self.n_queries} vector{'s' * (self.n_queries > 1)}"
+        return count(self.n_queries, "vector")
 
     def settings(self) -> dict[str, Any]:
         """The keys in force, as the user would write them."""
@@ -157,7 +181,7 @@ class Encoder:
         """Bytes of the kept steps, and of what is alive beside them: scores and hidden vectors."""
         rows = prod(self.leading) * self.n_queries
         hidden = max(int(layer.feed_forward.first.weight.shape[-1]) for layer in self.layers)
-        pairs, narrow = rows * self.n_heads * self.n_keys, rows * int(self.input.shape[-1])
+        pairs, narrow = rows * self.n_heads * self.n_keys, rows * self.width
         size = dict.fromkeys(SQUARE, pairs) | dict.fromkeys(("hidden", "activated"), rows * hidden)
         names = self.step_names()
         kept = names if keep is None else [name for name in names if name in keep]

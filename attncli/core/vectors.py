@@ -100,7 +100,7 @@ class Vectors:
         shape = tuple(int(size) for size in array.shape)
         linear: Linear | None = getattr(self.projections, name)
         if linear is not None:
-            shape = linear.shape(name, shape)
+            shape = linear.shape(shape, *_tables(name))
         count = self._split_in(name)
         return shape if count is None else split_shape(name, shape, count)
 
@@ -223,7 +223,7 @@ class Vectors:
         output = self.projections.output
         if output is not None:
             joined = self.n_heads * value[-1] if self.joins else value[-1]
-            output.shape("output", (self.n_queries, joined))
+            output.shape((self.n_queries, joined), *_tables("output"))
 
     def _refuse_count(self, name: str, there: int) -> None:
         keys = "key" if self.key is not None else "scores"
@@ -258,6 +258,11 @@ class Vectors:
                 expected="as many: key j finds the weight of value j",
                 subject="past",
             )
+
+
+def _tables(name: str) -> tuple[str, str]:
+    """What a problem calls the table and the bias of a projection."""
+    return f"projections.{name}", f"projection_biases.{name}"
 
 
 def _append(first: Array, second: Array, xp: Namespace) -> Array:

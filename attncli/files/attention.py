@@ -11,6 +11,7 @@ from attncli.core.normalize import NORMALIZERS
 from attncli.core.shapes import by
 from attncli.errors import InputError
 from attncli.files.dialects import chosen_dialect
+from attncli.files.images import as_vectors, is_picture, picture, refuse_without_input
 from attncli.files.masks import Masking
 from attncli.files.presentation import presentation
 from attncli.files.projections import read_tables
@@ -42,6 +43,7 @@ class _Builder:
         self.notation: str = source.get("notation", "rows")
         self.layout: str = source.get("layout", "heads-first")
         self.finite = not source.get("allow_nonfinite", False)
+        self.pictures: dict[str, Any] = {}
         if self.notation == "columns" and self.layout == "tokens-first":
             raise InputError(
                 "notation: columns with layout: tokens-first: the axes to swap are not neighbours",
@@ -122,7 +124,7 @@ class _Builder:
             softcap=self.source.get("softcap"),
             sink=self._per_head("sink", bare),
             normalizer=normalizer(self.source.get("temperature", 1.0)),
-            presentation=presentation(self.source, bare, name),
+            presentation=presentation(self.source, bare, name, self.pictures),
             choices=self.source.choices(),
         )
         if problem.sink is not None and not problem.normalizer.sums_to_one:
@@ -145,14 +147,24 @@ class _Builder:
                 raise InputError(
                     "source without input", hint="input: the queries", subject="source"
                 )
+            refuse_without_input(source)
             return raw
         for key, array in raw.items():
             if array is not None:
                 raise InputError(
                     f"input and {key}: the input stands for query, key and value", subject=key
                 )
-        keys = given if memory is None else memory
+        given = self._vectors_of("input", given, "query" if "source" in source.entries else "")
+        keys = given if memory is None else self._vectors_of("source", memory, "key")
         return {"query": given, "key": keys, "value": keys, "scores": None}
+
+    def _vectors_of(self, key: str, array: Tensor, axis: str) -> Tensor:
+        """An input as it is, or a picture's patches; they are the vectors of `axis`, or of both."""
+        if not is_picture(self.source, key, array):
+            return array
+        made = picture(self.source, key, array)
+        self.pictures |= {axis: made} if axis else {"query": made, "key": made}
+        return as_vectors(made, self.notation)
 
     def _refuse_both(self, raw: Mapping[str, Tensor | None]) -> None:
         if raw["scores"] is None:

@@ -7,8 +7,8 @@ import numpy as np
 from attncli.core.convolution import SHARP, Convolution
 from attncli.core.labels import Labels
 from attncli.core.problem import Presentation
-from attncli.core.shapes import by
 from attncli.errors import InputError
+from attncli.files.images import pixels
 from attncli.files.vectors import Source, Tensor, cast, widest
 
 TENSORS = ("image", "kernel", "kernel_bias")
@@ -35,7 +35,7 @@ def build(source: Source, name: str) -> Convolution:
     finite = not source.get("allow_nonfinite", False)
     arrays = {key: cast(key, array, dtype, finite=finite) for key, array in raw.items()}
     problem = Convolution(
-        image=_image(arrays["image"], source.get("layout", "hwc")),
+        image=pixels(source, "image", arrays["image"]),
         kernel=_kernel(arrays["kernel"]),
         bias=np.atleast_1d(arrays["kernel_bias"]) if "kernel_bias" in arrays else None,
         padding=source.get("padding", "zero"),
@@ -46,19 +46,6 @@ def build(source: Source, name: str) -> Convolution:
         presentation=Presentation(source=name),
     )
     return _presented(problem, source, name)
-
-
-def _image(array: Tensor, layout: str) -> Tensor:
-    """`(… h w c)`; a table of two axes is an image of one channel."""
-    if array.ndim == 2:
-        return array[:, :, None]
-    if array.ndim < 2:
-        raise InputError(
-            f"image has the shape {by(array.shape)}",
-            expected="(… h w c), or a table (h w) of one channel",
-            subject="image",
-        )
-    return np.moveaxis(array, -3, -1) if layout == "chw" else array
 
 
 def _kernel(array: Tensor) -> Tensor:

@@ -10,26 +10,31 @@ from typing import Any
 from attncli.core.heads import Linear
 from attncli.core.labels import Labels, Names
 from attncli.core.layers import DecoderLayer, EncoderLayer, FeedForward, LayerNorm, MultiHead
+from attncli.core.picture import Picture
 from attncli.core.problem import Presentation
 from attncli.core.shapes import broadcast, by
 from attncli.core.transformer import Decoder, Encoder
+from attncli.core.vision import VisionTransformer
 from attncli.errors import InputError
 from attncli.files.dialects import chosen_dialect
+from attncli.files.huggingface import expanded
 from attncli.files.masks import Masking
 from attncli.files.presentation import COUNTS
 from attncli.files.projections import attention_tables, state_dict
 from attncli.files.vectors import Arrangement, Source, Tensor, as_rows, cast, widest
+from attncli.files.vision import Vision
 
 State = dict[str, Tensor]
 
 NUMBERED = re.compile(r"layers\.(0|[1-9][0-9]*)\.(.+)", re.ASCII)
+VECTORS = ("query", "key", "feature")
 ATTENTIONS = {"self_attention": "self_attn", "cross_attention": "multihead_attn"}
 """Our names of the attentions of a layer, and PyTorch's."""
 
 
 def build(source: Source, name: str) -> Encoder:
     """The encoder or decoder that a problem describes; `name` is its file as the user named it."""
-    return _Builder(source).problem(name)
+    return _Builder(expanded(source)).problem(name)
 
 
 class _Builder:
@@ -52,9 +57,12 @@ class _Builder:
             )
         self.heads: int = source.get("heads")
         state = state_dict(source, "parameters")
+        self.vision = Vision.read(source, self.vectors["input"])
+        if self.vision.made is not None:
+            self.vectors["input"] = self.vision.vectors(source.get("notation", "rows"))
         named = source.get("positions", "none")
         table = None if isinstance(named, str) else source.tensor("positions")
-        given = [*self.vectors.values(), *state.values()]
+        given = [*self.vectors.values(), *state.values(), *self.vision.tables.values()]
         given += [] if table is None else [table]
         self.dtype: str = source.get("dtype") or widest(given)
         finite = not source.get("allow_nonfinite", False)
@@ -90,13 +98,22 @@ class _Builder:
         }
         sights = self._sights()
         layers = tuple(self._layer(state, prefix, sights) for prefix, state in states.items())
+        if not self.vision.is_plain:
+            return VisionTransformer(layers=layers, **common, **self.vision.parts(self.dtype))
         kind: type[Encoder] = Decoder if self.is_decoder else Encoder
         return kind(layers=layers, **common)
 
     @property
     def width(self) -> int:
         """Features of every vector between the layers."""
-        return int(self.vectors["input"].shape[-1])
+        made = self.vision.tables.get("embedding.weight", self.vectors["input"])
+        return int(made.shape[-1])
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """The shape of what the first layer gets: input, behind a class token."""
+        *lead, n, _ = self.vectors["input"].shape
+        return (*lead, n + ("class_token" in self.vision.tables), self.width)
 
     # --- the parameters
 
@@ -185,14 +202,13 @@ class _Builder:
 
     def _sights(self) -> dict[str, Any]:
         """What the queries of each attention may attend to."""
-        shape = self.vectors["input"].shape
-        sights = {"self_attention": self._sight(shape, "")}
+        sights = {"self_attention": self._sight(self.seen, "")}
         if self.is_decoder:
             sights["cross_attention"] = self._sight(self.vectors["source"].shape, "source_")
         return sights
 
     def _sight(self, keys: tuple[int, ...], of: str) -> dict[str, Any]:
-        source, queries = self.source, self.vectors["input"].shape
+        source, queries = self.source, self.seen
         dialect = chosen_dialect(source.get("dialect"))
         masking = Masking(
             source=source,
@@ -220,13 +236,21 @@ class _Builder:
         source = self.source
         count = COUNTS[n_layers] if n_layers < len(COUNTS) else str(n_layers)
         plural = "s" * (n_layers > 1)
+        what = self.kind.capitalize() if self.vision.made is None else "Vision Transformer"
         return Presentation(
-            title=source.get("title") or f"{self.kind.capitalize()} of {count} layer{plural}",
+            title=source.get("title") or f"{what} of {count} layer{plural}",
             source=name,
             notation=source.get("notation", "rows"),
             layout=source.get("layout", "heads-first"),
             labels=self._labels(),
+            pictures=self.pictures,
         )
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """The picture whose patches are the queries and keys."""
+        made = self.vision.made
+        return {} if made is None else {"query": made, "key": made}
 
     def _labels(self) -> Labels:
         """Names of the vectors: a flat list names those of the input; of a decoder, `key` those
@@ -244,13 +268,21 @@ class _Builder:
             names |= {axis: entry.value for axis, entry in given.items()}
         else:
             names["query"] = given
+        if self.vision.made is not None and not names.get("query"):
+            names["query"] = self.vision.made.names()
         if not self.is_decoder:
             names.setdefault("key", names.get("query", ()))
         keys = self.vectors.get("source", self.vectors["input"])
-        n = self.vectors["input"].shape[-2]
-        for axis, size in (("query", n), ("key", keys.shape[-2]), ("feature", self.width)):
+        n, head = self.seen[-2], self.vision.tables.get("head.weight")
+        n_keys = keys.shape[-2] if self.is_decoder else n
+        for axis, size in (("query", n), ("key", n_keys), ("feature", self.width)):
             _check_count(axis, names.get(axis, ()), size)
-        return Labels(names.get("query", ()), names.get("key", ()), names.get("feature", ()))
+        classes = names.get("class", ())
+        _check_count("class", classes, 0 if head is None else head.shape[-1])
+        query, key, feature = (names.get(axis, ()) for axis in VECTORS)
+        flat = query if query and isinstance(query[0], str) else ()
+        patches = flat[1:] if "class_token" in self.vision.tables else ()
+        return Labels(query, key, feature, {"class": classes, "patch": patches})
 
     # --- what is missing
 

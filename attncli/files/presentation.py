@@ -1,14 +1,19 @@
 """Title, labels and notation of a problem: what is shown, and changes no number."""
 
+from collections.abc import Mapping
+
 from attncli.core.attention import Attention
 from attncli.core.labels import Labels, Names
+from attncli.core.picture import Picture
 from attncli.core.problem import Presentation
 from attncli.core.shapes import count
 from attncli.errors import InputError
 from attncli.files.vectors import Source
 
 
-def presentation(source: Source, bare: Attention, name: str) -> Presentation:
+def presentation(
+    source: Source, bare: Attention, name: str, pictures: Mapping[str, Picture]
+) -> Presentation:
     """How a problem with these vectors is shown; `name` is the file as the user named it."""
     names = _given(source)
     columns = source.get("notation") == "columns"
@@ -20,6 +25,8 @@ def presentation(source: Source, bare: Attention, name: str) -> Presentation:
             names[axis] = down
         if across and "feature" not in names:
             names["feature"] = across
+    for axis, made in pictures.items():
+        names.setdefault(axis, made.names())
     for axis, n in (("query", bare.n_queries), ("key", bare.n_keys)):
         if axis in names:
             names[axis] = _all(axis, names[axis], n, bare)
@@ -27,12 +34,13 @@ def presentation(source: Source, bare: Attention, name: str) -> Presentation:
         _check_features(names["feature"], bare)
     made_of = _made_of(source)
     return Presentation(
-        title=source.get("title") or _title(made_of, bare.n_queries),
+        title=source.get("title") or _title(made_of, bare.n_queries, pictures),
         source=name,
         notation="columns" if columns else "rows",
         layout=source.get("layout", "heads-first"),
         labels=Labels(names.get("query", ()), names.get("key", ()), names.get("feature", ())),
         made_of=made_of,
+        pictures=pictures,
     )
 
 
@@ -40,6 +48,12 @@ def _given(source: Source) -> dict[str, Names]:
     """The labels of the problem by axis; a flat list names the input's vectors."""
     given = source.get("labels", {})
     if isinstance(given, dict):
+        if "class" in given:
+            raise InputError(
+                "labels.class names what the head of a kind: encoder makes; this is an attention",
+                hint="labels: {query: […], key: […], feature: […]}",
+                subject="labels",
+            )
         return {key: entry.value for key, entry in given.items()}
     if "input" not in source.entries:
         raise InputError(
@@ -60,8 +74,10 @@ def _made_of(source: Source) -> dict[str, str]:
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def _title(made_of: dict[str, str], n: int) -> str:
+def _title(made_of: dict[str, str], n: int, pictures: Mapping[str, Picture]) -> str:
     """What to call a problem without a title."""
+    if "query" in pictures and made_of["key"] == "input":
+        return f"Self-attention of {pictures['query'].facts()}"
     if not made_of:
         return ""
     if made_of["key"] == "source":

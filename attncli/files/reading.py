@@ -58,7 +58,7 @@ def _ordinary(path: Path, place: Place | None) -> BufferedReader:
             what = "is a directory" if stat.S_ISDIR(mode) else "is not an ordinary file"
             raise InputError(
                 _named(path, place, what, f"{{}} {what}"),
-                expected="a file .npy, .npz, .safetensors, .csv or .tsv",
+                expected="a file .npy, .npz, .safetensors, .csv, .tsv, .png or .jpg",
                 hint=_inside(path) if stat.S_ISDIR(mode) else "save what it gives to a file first",
                 place=place or Place(str(path)),
             )

@@ -73,11 +73,15 @@ FOREIGN = {
 """Names of other libraries with ours."""
 
 LAYERS = ("encoder", "decoder")
+ENCODER = ("encoder",)
 DECODER = ("decoder",)
 CONVOLUTION = ("convolution",)
 LAYOUTS = ("heads-first", "tokens-first", "sequence-first")
-LAYER_LAYOUTS = ("heads-first", "sequence-first")
 IMAGE_LAYOUTS = ("hwc", "chw")
+LAYER_LAYOUTS = ("heads-first", "sequence-first")
+
+LABELLED = ("query", "key", "feature", "class")
+"""Axes whose places can have labels; class is what a head makes of a class token."""
 
 TENSOR = Tensor()
 MASK = Tensor(booleans=True)
@@ -85,6 +89,7 @@ POSITIVE = Number(above=0)
 COUNT = Integer(minimum=1)
 
 LAYER = Mapping({"weight": TENSOR, "bias": TENSOR, "activation": Choice(ACTIVATIONS)})
+LINEAR = Mapping({"weight": TENSOR, "bias": TENSOR})
 PROJECTIONS = Mapping({"query": TENSOR, "key": TENSOR, "value": TENSOR, "output": TENSOR})
 SIMILARITY = Mapping(
     {
@@ -147,6 +152,13 @@ KEYS: dict[str, Key] = {
             "stands for key and value instead: cross-attention; a decoder's: what the encoder gave",
             kinds=("attention", *DECODER),
         ),
+        Key(
+            "patch",
+            COUNT,
+            "the input is a picture, cut into patches of this many pixels down and across",
+            "1, each pixel",
+            ("attention", *ENCODER),
+        ),
         Key("scores", TENSOR, "scores, (… n_queries n_keys), instead of query and key"),
         Key(
             "projections",
@@ -158,13 +170,14 @@ KEYS: dict[str, Key] = {
             "parameters",
             OneOf(Tables({}), Text()),
             "a state_dict of torch.nn.MultiheadAttention, or of TransformerEncoder, Decoder and "
-            "their layers: NPZ, safetensors, file.npz:prefix., or a mapping",
+            "their layers: NPZ, safetensors, file.npz:prefix., or a mapping; or the directory of a "
+            "Vision Transformer of Hugging Face",
             kinds=("attention", *LAYERS),
         ),
         Key(
             "labels",
-            OneOf(Mapping({"query": Labels(), "key": Labels(), "feature": Labels()}), Labels()),
-            "names of the vectors and features, always text",
+            OneOf(Mapping({axis: Labels() for axis in LABELLED}), Labels()),
+            "names of the vectors, features and classes, always text",
             kinds=ALL,
         ),
         Key(
@@ -280,8 +293,7 @@ KEYS: dict[str, Key] = {
             "heads-first; of an image hwc",
             ALL,
             {
-                "attention": LAYOUTS,
-                "encoder": LAYER_LAYOUTS,
+                "encoder": (*LAYER_LAYOUTS, *IMAGE_LAYOUTS),
                 "decoder": LAYER_LAYOUTS,
                 "convolution": IMAGE_LAYOUTS,
             },
@@ -316,6 +328,25 @@ KEYS: dict[str, Key] = {
             "added to the input of the first layer: sinusoidal, or a table (n d)",
             "none",
             LAYERS,
+        ),
+        Key(
+            "embedding",
+            LINEAR,
+            "what makes vectors of the input: {weight: (d_in d), bias: (d)}",
+            kinds=ENCODER,
+        ),
+        Key("class_token", TENSOR, "one more vector (d), in front of the input's", kinds=ENCODER),
+        Key(
+            "pooler",
+            LINEAR,
+            "tanh(x W + b) of the class token's vector, beside the output",
+            kinds=ENCODER,
+        ),
+        Key(
+            "head",
+            LINEAR,
+            "makes the output of the class token's vector, or of each: {weight: (d n), bias: (n)}",
+            kinds=ENCODER,
         ),
         Key("image", TENSOR, "(… h w c), or a table (h w) of one channel", kinds=CONVOLUTION),
         Key("kernel", TENSOR, "(c_out c_in kh kw), or a table (kh kw)", kinds=CONVOLUTION),

@@ -10,6 +10,7 @@ import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files import npz, safetensors
+from attncli.files.images import PICTURES
 from attncli.files.npy import Header, npy_header, read_npy
 from attncli.files.reading import no_member, opened
 from attncli.files.tables import read_table
@@ -27,8 +28,10 @@ class Archive(Protocol):
 
 ARCHIVES: dict[str, Archive] = {".npz": npz, ".safetensors": safetensors}
 TABLES = (".csv", ".tsv")
-SUFFIXES = (".npy", *ARCHIVES, *TABLES)
-NAMED = re.compile(r"(?P<path>.*?\.(?:npy|npz|safetensors|csv|tsv)):(?P<name>.*)", re.I | re.S)
+SUFFIXES = (".npy", *ARCHIVES, *TABLES, *PICTURES)
+NAMED = re.compile(
+    r"(?P<path>.*?\.(?:npy|npz|safetensors|csv|tsv|png|jpe?g)):(?P<name>.*)", re.I | re.S
+)
 """A file, a colon and a name; the colon of a drive has no such suffix before it."""
 
 FOREIGN = {
@@ -41,6 +44,11 @@ FOREIGN = {
     ".txt": "call it .csv if commas separate its numbers, .tsv if tabs do",
     ".mat": "save it from Python: np.save('q.npy', scipy.io.loadmat(path)['q'])",
     ".h5": "save it from Python: np.save('q.npy', h5py.File(path)['q'])",
+    ".gif": "save it as PNG",
+    ".bmp": "save it as PNG",
+    ".webp": "save it as PNG",
+    ".tif": "save it as PNG",
+    ".tiff": "save it as PNG",
     ".pkl": "save it as q.npy with np.save: attncli never unpickles",
 }
 """Suffixes of other programs → how to bring their numbers here."""
@@ -75,13 +83,17 @@ def load(reference: str, base: Path, place: Place | None = None) -> Loaded:
     if suffix in TABLES:
         table = read_table(path, place)
         return Loaded(table.values, table.rows, table.columns)
+    if suffix in PICTURES:
+        from attncli.files.pictures import read_picture  # few problems have one
+
+        return Loaded(read_picture(path, place))
     return Loaded(read_npy(path, place=place))
 
 
 def members(path: Path, place: Place | None = None) -> dict[str, Header]:
     """Name → shape and type of every tensor of a file; one without a name gets the file's.
 
-    Only a table is read for it. Raises `InputError`.
+    Only a table and a picture are read for it. Raises `InputError`.
     """
     suffix = path.suffix.lower()
     if suffix in ARCHIVES:
@@ -91,6 +103,9 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
     if suffix in TABLES:
         values = read_table(path, place).values
         return {path.stem: Header(values.shape, values.dtype)}
+    if suffix in PICTURES:
+        pixels = load(path.name, path.parent, place).array
+        return {path.stem: Header(pixels.shape, pixels.dtype)}
     raise _unknown(path, place)
 
 

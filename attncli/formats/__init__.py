@@ -32,6 +32,7 @@ FORMATS: Mapping[str, Format] = {
         Format("yaml", (".yaml", ".yml"), "attncli.formats.yaml"),
         Format("csv", (".csv",), "attncli.formats.csv"),
         Format("markdown", (".md",), "attncli.formats.markdown"),
+        Format("svg", (".svg",), "attncli.formats.svg"),
     )
 }
 

@@ -26,6 +26,8 @@ INDENT = 2
 PLURALS = {
     **{axis: f"{axis}s" for axis in ("key", "feature", "row", "column", "head", "trial")},
     "query": "queries",
+    "patch": "patches",
+    "class": "classes",
     "": "columns",
 }
 

@@ -89,6 +89,11 @@ def _body(trace: "Trace", paper: Paper) -> tuple[Panel, bool]:
         block, is_cut = panel(view, trace, paper, number)
         something_left_out |= is_cut
         stages.setdefault(stage, []).append(block)
+        if trace.problem.presentation.pictures:
+            from attncli.formats import maps
+
+            if drawn := maps.panel(maps.maps(view, trace), paper):
+                stages[view.step.recipe, "map"] = [drawn]
     lines: Panel = []
     for panels in stages.values():
         for row in packed(panels, paper.width):
@@ -118,8 +123,8 @@ def _in_color(line: Line) -> str:
     from rich.style import Style
 
     return "".join(
-        Style.parse(STYLES[span.style]).render(span.text, color_system=ColorSystem.EIGHT_BIT)
-        if span.style and STYLES[span.style]
+        Style.parse(style).render(span.text, color_system=ColorSystem.EIGHT_BIT)
+        if (style := STYLES.get(span.style, span.style))
         else span.text
         for span in line.spans
     ).rstrip()

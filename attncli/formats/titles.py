@@ -85,7 +85,11 @@ CONVOLUTION = {
 """The same in both notations: images lie as they lie."""
 
 LAYER_TITLES = {
+    "patches": "Patches",
+    "embedded": "Embedded",
+    "tokens": "With the class token",
     "positioned": "With positions",
+    "pooled": "Pooled",
     "attention_residual": "Residual connection",
     "cross_attention_residual": "Residual connection",
     "feed_forward_residual": "Residual connection",
@@ -101,7 +105,11 @@ LAYER_TITLES = {
 NORM = "(x − mean) / √(variance + ε) · weight + bias"
 LAYERS: Mapping[Notation, Mapping[str, str]] = {
     "rows": {
+        "patches": "row by row; inside (row, column, channel)",
+        "embedded": "X E + e",
+        "tokens": "[c; X]",
         "positioned": "X + P",
+        "pooled": "tanh(x Wp + bp), x of the class token",
         "attention_residual": "X + attention",
         "cross_attention_residual": "X + attention",
         "feed_forward_residual": "X + feed-forward",
@@ -112,6 +120,9 @@ LAYERS: Mapping[Notation, Mapping[str, str]] = {
         "output": "what the last step gave",
     },
     "columns": {
+        "embedded": "E X + e",
+        "tokens": "[c, X]",
+        "pooled": "tanh(Wp x + bp), x of the class token",
         "hidden": "H = W1 X + b1",
         "feed_forward": "W2 {}(H) + b2",
     },
@@ -184,6 +195,13 @@ def _of_layer(recipe: str, name: str, settings: Mapping[str, Any], notation: Not
     part = "feed_forward" if recipe.endswith("feed_forward") and name == "output" else name
     formula = {**LAYERS["rows"], **LAYERS[notation]}.get(part, "")
     formula = formula.format(settings.get("activation", "relu"))
+    if name == "output" and part == name and settings.get("head"):
+        product = "{} Wh" if notation == "rows" else "Wh {}"
+        formula = "y = " + product.format("x") + ", x of the class token"
+        if not settings.get("class_token"):
+            formula = "Y = " + product.format("X")
+    if name == "embedded" and not settings.get("embedding_bias"):
+        formula = formula.removesuffix(" + e")
     if not settings.get("biased", True):
         for term in (" + bias", " + b1", " + b2"):
             formula = formula.removesuffix(term)

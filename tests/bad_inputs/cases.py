@@ -51,6 +51,23 @@ def tensor(name: str, file: str, content: bytes, reference: str = "") -> Case:
     return Case(name, ("attend", "p.yaml"), {"p.yaml": problem.encode(), file: content})
 
 
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000003000000020802000000") + bytes(20)
+
+
+def vision(name: str, keys: str, given: str = "[[1, 0], [0, 1]]") -> Case:
+    """An encoder of one layer of two features and one head, with more keys."""
+    parameters = """
+  self_attn.in_proj_weight: [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0], [0, 1]]
+  self_attn.out_proj.weight: [[1, 0], [0, 1]]
+  linear1.weight: [[1, 0]]
+  linear2.weight: [[1], [1]]
+  norm1.weight: [1, 1]
+  norm2.weight: [1, 1]
+"""
+    head = f"kind: encoder\ninput: {given}\nheads: 1\n{keys}\nparameters:"
+    return text(name, head + parameters)
+
+
 CELLS = [
     "1:30",
     "010",
@@ -228,6 +245,27 @@ def files() -> Iterator[Case]:
     yield tensor("csv ragged", "t.csv", b"1,0\n1\n")
     yield tensor("csv with a word", "t.csv", b"1,0\n1,two\n")
     yield tensor("csv empty", "t.csv", b"")
+    yield tensor("png that is none", "q.png", b"GIF89a nothing")
+    yield tensor("png cut off", "q.png", PNG[:40])
+    yield text("patch without input", GOOD + "patch: 2\n")
+    yield text("layout of a picture without input", GOOD + "layout: chw\n")
+    yield text("patch that does not fill", "input: [[1, 0, 1], [0, 1, 1]]\npatch: 2\n")
+    yield text("patch of a vector", "input: [1, 0]\npatch: 1\n")
+    yield text("labels of a class", GOOD + "labels: {class: [cat]}\n")
+    yield vision("embedding without weight", "embedding: {bias: [1, 1]}")
+    yield vision("embedding of another width", "embedding: {weight: [[1, 0]]}")
+    yield vision("class token of another width", "class_token: [1, 0, 0]")
+    yield vision("head of another width", "class_token: [1, 0]\nhead: {weight: [[1]]}")
+    yield vision("pooler without class token", "pooler: {weight: [[1, 0], [0, 1]]}")
+    yield vision("positions too few", "class_token: [1, 0]\npositions: [[1, 0], [0, 1]]")
+    yield vision(
+        "positions too many", "patch: 1\npositions: [[1, 0], [0, 1], [1, 1]]", "[[[1, 0]]]"
+    )
+    yield Case(
+        "directory without config",
+        ("attend", "p.yaml"),
+        {"p.yaml": b"kind: encoder\ninput: [[1, 0]]\nparameters: ./\n"},
+    )
     yield tensor("unknown suffix", "q.xlsx", b"PK", "q.xlsx")
     yield text("file missing", "query: q.npy\nkey: [[1, 0]]\n")
     yield Case("problem missing", ("attend", "nope.yaml"))

@@ -126,7 +126,7 @@ def test_what_looks_like_a_file(text: str, expected: bool) -> None:
     assert is_reference_path(text) is expected
 
 
-SUFFIXES = ".npy, .npz, .safetensors, .csv, .tsv"
+SUFFIXES = ".npy, .npz, .safetensors, .csv, .tsv, .png, .jpg, .jpeg"
 MESSAGES = {
     "qq.npy": """\
 p.yaml:2:8: error: there is no file data/qq.npy
@@ -159,9 +159,9 @@ hint: did you mean query?""",
 p.yaml:2:8: error: q.npy holds one tensor, which has no name
   the name query after the colon
 hint: write q.npy""",
-    "../data": f"""\
+    "../data": """\
 p.yaml:2:8: error: data/../data is a directory
-  expected a file {SUFFIXES.replace(", .tsv", " or .tsv")}
+  expected a file .npy, .npz, .safetensors, .csv, .tsv, .png or .jpg
 hint: did you mean data/../data/none.npz?""",
     "q.pt": f"""\
 p.yaml:2:8: error: q.pt is no file of a tensor
@@ -205,7 +205,7 @@ def test_a_pipe_never_hangs(name: str) -> None:
     os.mkfifo(path)
     assert error_of(name) == (
         f"p.yaml:2:8: error: {path} is not an ordinary file\n"
-        "  expected a file .npy, .npz, .safetensors, .csv or .tsv\n"
+        "  expected a file .npy, .npz, .safetensors, .csv, .tsv, .png or .jpg\n"
         "hint: save what it gives to a file first"
     )
 

@@ -1,0 +1,277 @@
+"""A directory of a Hugging Face Vision Transformer, as the keys of a problem.
+
+`config.json` says the sizes, safetensors hold the tables (one file, or shards with an index). Both
+become entries, as if the problem had written them; a key that the problem writes itself must agree.
+"""
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attncli.core.shapes import by
+from attncli.errors import InputError, LimitError, Place
+from attncli.files.images import is_file
+from attncli.files.reading import opened
+from attncli.files.types import Entry
+from attncli.files.vectors import Source, Tensor
+
+LARGEST_JSON = 16 * 1024 * 1024
+"""Bytes; the index of the largest sharded models has a tenth of it."""
+
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu-tanh",
+    "gelu_pytorch_tanh": "gelu-tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+
+NUMBERS: dict[str, tuple[str, tuple[type[int] | type[float], ...]]] = {
+    "heads": ("num_attention_heads", (int,)),
+    "epsilon": ("layer_norm_eps", (int, float)),
+    "patch": ("patch_size", (int,)),
+}
+"""Our keys, and those of the configuration."""
+
+LAYER = {
+    "attention.output.dense": "self_attn.out_proj",
+    "intermediate.dense": "linear1",
+    "output.dense": "linear2",
+    "layernorm_before": "norm1",
+    "layernorm_after": "norm2",
+}
+"""Their names in a layer, and PyTorch's."""
+
+WHOLE = {
+    "embeddings.cls_token": "class_token",
+    "embeddings.position_embeddings": "positions",
+    "embeddings.patch_embeddings.projection.weight": "embedding.weight",
+    "embeddings.patch_embeddings.projection.bias": "embedding.bias",
+    "layernorm.weight": "norm.weight",
+    "layernorm.bias": "norm.bias",
+    "pooler.dense.weight": "pooler.weight",
+    "pooler.dense.bias": "pooler.bias",
+    "classifier.weight": "head.weight",
+    "classifier.bias": "head.bias",
+}
+"""Their names outside the layers, and ours."""
+
+AXES = {"class_token": 1, "positions": 2, "embedding.weight": 4}
+"""How many axes count; those before are 1."""
+
+IN_LAYER = re.compile(r"encoder\.layer\.(0|[1-9][0-9]*)\.(.+)\.(weight|bias)", re.ASCII)
+QKV = re.compile(r"attention\.attention\.(query|key|value)")
+
+
+def expanded(source: Source) -> Source:
+    """The problem with the entries of its checkpoint, where `parameters` is a directory."""
+    value, place = source.get("parameters"), source.place("parameters")
+    if not isinstance(value, str):
+        return source
+    directory = (Path() if place is not None and place.is_flag else source.base) / value
+    if not directory.is_dir():
+        return source
+    if source.get("kind") != "encoder":
+        raise InputError(
+            f"{value} is a directory, of a Vision Transformer or another model",
+            hint="a Vision Transformer is a kind: encoder",
+            place=place,
+        )
+    config = _json(directory / "config.json", place)
+    if config.get("model_type") != "vit":
+        raise InputError(
+            f"{value} holds a model of type {str(config.get('model_type'))[:40]!r}",
+            expected="vit, a Vision Transformer",
+            hint="of any other model, give the tensors: query: model.safetensors:NAME",
+            place=place,
+        )
+    entries = _settings(config, directory) | _tables(
+        _tensors(directory, place), source.get("notation", "rows")
+    )
+    for key, entry in source.entries.items():
+        if key in entries and key not in ("parameters", "labels"):
+            theirs, ours = entries[key].value, entry.value
+            if isinstance(theirs, str | int | float) and theirs != ours:
+                raise InputError(
+                    f"{key}: {ours}, and {value} says {theirs}",
+                    hint=f"leave {key} out: the directory decides it",
+                    place=entry.place,
+                )
+    if is_file(source, "input"):
+        entries["input"] = Entry(_normalised(source, directory), source.place("input"))
+        source = replace(source, entries={**source.entries, "input": entries["input"]})
+    return replace(source, entries={**entries, **_kept(source, entries)})
+
+
+def _normalised(source: Source, directory: Path) -> Tensor:
+    """(pixels − mean) / std as the model's processor does, of a picture read from its file."""
+    path = directory / "preprocessor_config.json"
+    if not path.exists():
+        raise InputError(
+            "the model does not say how its pictures are normalised",
+            expected=f"preprocessor_config.json in {directory}",
+            hint="give the pixels that its processor made: input: pixels.npy, layout: chw",
+            subject="input",
+        )
+    config = _json(path, None)
+    pixels = source.tensor("input")
+    assert pixels is not None
+    if pixels.shape[-1] == 1:
+        pixels = np.repeat(pixels, 3, axis=-1)
+    if pixels.shape[-1] != 3:
+        raise InputError(
+            "the picture has transparency, which the model knows nothing of",
+            hint="save it without an alpha channel",
+            subject="input",
+        )
+    if not config.get("do_normalize", True):
+        return pixels
+    mean, std = (_three(config, key, path) for key in ("image_mean", "image_std"))
+    made: Tensor = (pixels - mean) / std
+    return made
+
+
+def _three(config: dict[str, Any], key: str, path: Path) -> Tensor:
+    """A positive number for each of red, green and blue."""
+    numbers = config.get(key, [0.5] * 3)
+    fits = isinstance(numbers, list) and len(numbers) == 3
+    if not fits or not all(isinstance(number, int | float) and number > 0 for number in numbers):
+        raise InputError(
+            f"{key} is {str(numbers)[:60]}",
+            expected="three positive numbers",
+            place=Place(str(path)),
+        )
+    return np.asarray(numbers, dtype=np.float32)
+
+
+def _kept(source: Source, entries: dict[str, Entry]) -> dict[str, Entry]:
+    """The problem's own entries; its labels beside those of the classes."""
+    kept = {key: entry for key, entry in source.entries.items() if key != "parameters"}
+    labels, classes = kept.get("labels"), entries.get("labels")
+    if labels is not None and classes is not None and isinstance(labels.value, dict):
+        kept["labels"] = Entry({**classes.value, **labels.value}, labels.place)
+    return kept
+
+
+def _settings(config: dict[str, Any], directory: Path) -> dict[str, Entry]:
+    """Heads, patch, ε and activation of a configuration."""
+    place = Place(str(directory / "config.json"))
+    activation = config.get("hidden_act", "gelu")
+    if activation not in ACTIVATIONS:
+        raise InputError(
+            f"hidden_act is {str(activation)[:40]!r}", expected=", ".join(ACTIVATIONS), place=place
+        )
+    settings: dict[str, Any] = {"norm": "pre", "activation": ACTIVATIONS[activation]}
+    for ours, (name, kinds) in NUMBERS.items():
+        number = config.get(name)
+        if not isinstance(number, kinds) or isinstance(number, bool) or number <= 0:
+            raise InputError(
+                f"{name} is {str(number)[:40]}", expected="a positive number", place=place
+            )
+        settings[ours] = number
+    entries = {key: Entry(value, place) for key, value in settings.items()}
+    names = config.get("id2label")
+    if isinstance(names, dict) and "ForImageClassification" in str(config.get("architectures")):
+        labels = tuple(str(names[key]) for key in sorted(names, key=_number))
+        entries["labels"] = Entry({"class": Entry(labels, place)}, place)
+    return entries
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _tables(tensors: dict[str, Tensor], notation: str) -> dict[str, Entry]:
+    """Our keys and PyTorch's names of the tensors; raises `InputError` for an unknown one."""
+    state: dict[str, Tensor] = {}
+    ours: dict[str, Any] = {}
+    packed: dict[str, dict[str, Tensor]] = {}
+    for full, array in tensors.items():
+        name = full.removeprefix("vit.")
+        inside = IN_LAYER.fullmatch(name)
+        if name in WHOLE:
+            ours[WHOLE[name]] = array
+        elif inside and inside[2] in LAYER:
+            state[f"layers.{inside[1]}.{LAYER[inside[2]]}.{inside[3]}"] = array
+        elif inside and (projection := QKV.fullmatch(inside[2])):
+            whole = f"layers.{inside[1]}.self_attn.in_proj_{inside[3]}"
+            packed.setdefault(whole, {})[projection[1]] = array
+        else:
+            raise InputError(
+                f"the checkpoint has an unknown tensor {full[:80]}",
+                expected="the names of transformers' ViTModel or ViTForImageClassification",
+                subject="parameters",
+            )
+    for whole, parts in packed.items():
+        if len(parts) < 3 or len({(part.ndim > 0, *part.shape[1:]) for part in parts.values()}) > 1:
+            raise InputError(
+                f"query, key and value of {whole} do not fit each other",
+                expected="three tables of one width",
+                found=", ".join(f"{name} {by(part.shape)}" for name, part in parts.items()),
+                subject="parameters",
+            )
+        state[whole] = np.concatenate([parts[name] for name in ("query", "key", "value")])
+    state |= {name: ours.pop(name) for name in ("norm.weight", "norm.bias") if name in ours}
+    entries: dict[str, Entry] = {
+        "parameters": Entry({name: Entry(array) for name, array in state.items()})
+    }
+    for name, array in ours.items():
+        key, _, part = name.partition(".")
+        if name in AXES and (array.ndim < AXES[name] or math.prod(array.shape[: -AXES[name]]) > 1):
+            raise InputError(
+                f"{name} of the checkpoint has the shape {by(array.shape)}", subject="parameters"
+            )
+        if name == "embedding.weight":
+            # (d channel row column) → (d, row·column·channel), as patches are flattened.
+            array = np.moveaxis(array, 1, -1).reshape(array.shape[0], -1)
+        if not part:
+            squeezed = array.reshape(array.shape[-AXES[key] :])
+            table = key == "positions" and notation == "columns"
+            entries[key] = Entry(squeezed.T if table else squeezed)
+        else:
+            inner = entries.setdefault(key, Entry({})).value
+            inner[part] = Entry(array.T if notation == "rows" else array)
+    return entries
+
+
+def _tensors(directory: Path, place: Place | None) -> dict[str, Tensor]:
+    """Every tensor of `model.safetensors`, or of the shards that its index names."""
+    from attncli.files import safetensors
+
+    index = directory / "model.safetensors.index.json"
+    files = {directory / "model.safetensors"}
+    if not (directory / "model.safetensors").exists() and index.exists():
+        shards = _json(index, place).get("weight_map")
+        if not isinstance(shards, dict) or not all(_is_name(name) for name in shards.values()):
+            raise InputError("the index names no shards", place=Place(str(index)))
+        files = {directory / name for name in shards.values()}
+    return {
+        name: safetensors.read_member(path, name, place)
+        for path in sorted(files)
+        for name in safetensors.members(path, place)
+    }
+
+
+def _is_name(name: object) -> bool:
+    """Whether a shard lies in the directory itself."""
+    return isinstance(name, str) and Path(name).name == name
+
+
+def _json(path: Path, place: Place | None) -> dict[str, Any]:
+    with opened(path, place) as file:
+        content = file.read(LARGEST_JSON + 1)
+        if len(content) > LARGEST_JSON:
+            raise LimitError(f"the file is larger than {LARGEST_JSON // 1024**2} MiB")
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"this is no JSON: {str(error)[:80]}") from None
+        if not isinstance(value, dict):
+            raise InputError("this JSON is no object", expected="{…}")
+        return value
