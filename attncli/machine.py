@@ -3,10 +3,18 @@
 import sys
 from pathlib import Path
 
+_allowed: int | None = None
+
+
+def allow(limit: int | None) -> None:
+    """Let this process take at most `limit` bytes for what it reads; None: what is free."""
+    global _allowed
+    _allowed = limit
+
 
 def free_memory() -> int:
-    """Bytes: what is free, or what the control group still allows, whichever is less."""
-    limits = [_meminfo(), *_control_group()]
+    """Bytes: what is free, what the control group still allows, or `allow`, whichever is least."""
+    limits = [_meminfo(), *_control_group(), _allowed]
     known = [limit for limit in limits if limit is not None]
     return min(known, default=sys.maxsize)
 

@@ -30,7 +30,7 @@ class Trace:
         self.problem = problem
         self.steps = tuple(steps)
         self.output = output.value
-        """The result, in the notation and layout of the problem's inputs."""
+        """The result, as the steps are shown, in the layout of the problem's inputs."""
         self.output_axes = output.axes
         self.notation: Notation = notation
         self.notes = tuple(notes)
@@ -63,6 +63,12 @@ class Trace:
 
     def __getitem__(self, name: str) -> Any:
         return self.output if name == "output" else self.step(name).value
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -117,7 +123,7 @@ def solve(
                 host = Step(step.name, machine.download(step.value), step.axes)
                 steps.append(shown(host, notation, xp))
         assert last is not None, "a recipe has at least one step"
-        output = shown(laid_out(last, presentation.layout, xp), presentation.notation, xp)
+        output = shown(laid_out(last, presentation.layout, xp), notation, xp)
     output = replace(output, value=machine.download(output.value))
     return Trace(problem, steps, output, notation, notes.sentences)
 
@@ -134,12 +140,13 @@ def refuse_oversize(needed: int, allowed: int) -> None:
     """Raise `LimitError` where a computation would need more memory than is allowed."""
     if needed > allowed:
         raise LimitError(
-            f"the steps need {_size(needed)} of memory, {_size(allowed)} are allowed",
-            hint="--steps output keeps less, --dtype float32 halves it, --max-memory allows more",
+            f"the steps need {size_of(needed)} of memory, {size_of(allowed)} are allowed",
+            hint="keep fewer --steps, or --dtype float32; --max-memory SIZE allows more",
         )
 
 
-def _size(n: float) -> str:
+def size_of(n: float) -> str:
+    """Bytes for people: 12.3 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:.3g} {unit}"

@@ -43,7 +43,7 @@ def attend(
     trace = solve(
         opened,
         backend=options.backend,
-        threads=options.threads,
+        threads=options.n_threads(),
         notation=options.notation,
         keep=destination.kept(display),
         max_memory=options.memory_limit(),

@@ -1,5 +1,8 @@
 """The one error boundary: every failure becomes at most four lines on stderr and an exit code."""
 
+import codecs
+import errno
+import io
 import os
 import signal
 import sys
@@ -25,6 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     from attncli.commands.completion import COMPLETING, completed
 
     signal.signal(signal.SIGTERM, _terminate)
+    _prepare_streams()
     try:
         words = completed() if COMPLETING in os.environ else arguments
         code = application(words)(list(arguments), prog_name="attncli", standalone_mode=False)
@@ -62,6 +66,36 @@ def run(arguments: Sequence[str]) -> int:
             "hint: --debug shows where; please report it with the problem file",
         )
         return BUG
+
+
+class _Closed(io.TextIOBase):
+    """Stands for a standard stream that was closed before the start: nothing can be written."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "it is closed")
+
+
+def _prepare_streams() -> None:
+    """No letter that a terminal lacks, and no closed stream, ends a run with a traceback."""
+    codecs.register_error("spelled", _spelled)
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="spelled")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """What stands for letters that an encoding lacks."""
+    from attncli.formats.display import spelled
+
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return spelled(error.object[error.start : error.end]), error.end
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -118,5 +152,7 @@ def _closed_pipe() -> int:
 
 def _silence(stream: object) -> None:
     """Point a broken stream at nothing, so that the interpreter's last flush stays quiet."""
+    if isinstance(stream, _Closed):
+        return
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), stream.fileno())  # type: ignore[attr-defined]

@@ -10,6 +10,8 @@ from attncli.commands.options import COMPUTATION, OUTPUT, Options, accepts
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from attncli.files.summary import Summary
     from attncli.files.vectors import Tensor
 
@@ -31,7 +33,7 @@ def inspect(
     options: Options,
 ) -> None:
     """Show what is in a file, and what a problem will compute; with -o convert it."""
-    if options.output is not None:
+    if options.output not in (None, "-"):
         _convert(files, options)
         return
     from attncli.files.convert import is_problem
@@ -69,6 +71,7 @@ def _problem(source: str, options: Options) -> None:
     from attncli.files.convert import problem_tensors
     from attncli.files.problem import merge, open_problem, read_entries
     from attncli.formats.display import plain, spelled
+    from attncli.solve import size_of
 
     problem = open_problem([source], options.overrides)
     shown = problem.presentation
@@ -79,7 +82,7 @@ def _problem(source: str, options: Options) -> None:
     print(words(f"  kind     {problem.kind}, {shown.notation}"))
     print(words(f"  computes {' · '.join(problem.facts())}"))
     print(f"  steps    {', '.join(problem.step_names())}")
-    print(f"  memory   {problem.memory(None) / 1e6:.3g} MB for all steps")
+    print(f"  memory   {size_of(problem.memory(None))} for all steps")
     settings = {
         key: value
         for key, value in problem.choices.items()
@@ -91,7 +94,7 @@ def _problem(source: str, options: Options) -> None:
     if source != "-":
         base = Path(source).parent
         entries = merge(read_entries(source), options.overrides)
-        _table(problem_tensors(entries, base), unicode)
+        _table(_rows(problem_tensors(entries, base).items(), unicode))
 
 
 def _spoken(value: object) -> str:
@@ -104,24 +107,26 @@ def _spoken(value: object) -> str:
 
 def _tensors(source: str) -> None:
     from attncli.commands.options import encodes_unicode
-    from attncli.files.convert import tensors
+    from attncli.files.convert import each_tensor
     from attncli.formats.display import plain
 
     unicode = encodes_unicode(sys.stdout.encoding)
-    arrays = tensors(source)
+    rows = _rows(each_tensor(source), unicode)
     print(plain(source, ascii=not unicode))
-    _table(arrays, unicode)
+    _table(rows)
 
 
-def _table(arrays: "dict[str, Tensor]", unicode: bool) -> None:
+HEADS = ("", "shape", "type", "least", "greatest", "mean", "")
+
+
+def _rows(arrays: "Iterable[tuple[str, Tensor]]", unicode: bool) -> list[tuple[str, ...]]:
     """Name, shape, type, range, mean, what is not finite, and the distribution."""
     from attncli.files.summary import summarize
     from attncli.formats.display import plain
 
     times = "×" if unicode else "x"
-    heads = ("", "shape", "type", "least", "greatest", "mean", "")
     rows = []
-    for name, array in arrays.items():
+    for name, array in arrays:
         summary = summarize(array)
         rows.append(
             (
@@ -132,8 +137,12 @@ def _table(arrays: "dict[str, Tensor]", unicode: bool) -> None:
                 _distribution(summary, BARS if unicode else ASCII_BARS) + _lost(summary),
             )
         )
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in (heads, *rows):
+    return rows
+
+
+def _table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
+    for row in (HEADS, *rows):
         cells = [
             cell.rjust(width) if 3 <= column <= 5 else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))

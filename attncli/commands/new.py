@@ -1,5 +1,6 @@
 """`new`: problems to start from, the samples that ship with attncli."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,12 @@ def new(
         return
     chosen = sample(kind)
     if options.output in (None, "-"):
-        print(chosen.text, end="")
+        sys.stdout.flush()
+        # As it lies, whatever the terminal speaks: a redirected sample must be the sample.
+        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.buffer.write(chosen.text.encode("utf-8"))
+        else:
+            print(chosen.text, end="")
         if chosen.data and not options.quiet:
             print(f"-o {chosen.path.name} copies {chosen.data[0].name} too", file=sys.stderr)
         return

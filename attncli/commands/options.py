@@ -156,20 +156,29 @@ class Options:
 
     def problem(self, sources: Sequence[str]) -> "Problem":
         """The problem of the files and flags."""
+        from attncli import machine
         from attncli.files.problem import open_problem
 
+        machine.allow(self.memory_limit())
         return open_problem(sources, self.overrides)
 
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""
         return None if self.max_memory is None else size(self.max_memory, "--max-memory")
 
+    def n_threads(self) -> int | None:
+        """`--threads`; None: as many as the machine has."""
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads {self.threads}", expected="1 or more")
+        threads: int | None = self.threads
+        return threads
+
     def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
         """How to show the steps, on this terminal or in a file."""
         from attncli.formats.display import Display
 
         focus = {}
-        if self.focus:
+        if self.focus is not None:
             from attncli.commands.focus import focus as selection
 
             focus = selection(self.focus, problem)
@@ -211,6 +220,8 @@ def names(text: str | None) -> tuple[str, ...] | None:
     """`--steps`: None for all, () for none, else the names."""
     if text is None or text == "all":
         return None
+    if not text.strip(" ,"):
+        raise UsageError("--steps is empty", expected="all, none or names of steps")
     return () if text == "none" else tuple(name.strip() for name in text.split(",") if name.strip())
 
 

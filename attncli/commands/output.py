@@ -60,7 +60,7 @@ class Destination:
     def write(self, trace: "Trace", display: "Display") -> None:
         """Write the steps: arrays, or a report."""
         if self.is_arrays:
-            arrays = _arrays(trace, display) if self.format != "npy" else {"output": trace.output}
+            arrays = _arrays(trace, display, steps=self.format != "npy")
             self._commit(lambda file: _write_arrays(self.format, file, arrays))
             what = ", ".join(arrays)
         else:
@@ -72,7 +72,11 @@ class Destination:
                 sys.stdout.flush()
                 return
             self._commit(lambda file: file.write((text.rstrip("\n") + "\n").encode("utf-8")))
-            what = f"{len(trace.steps)} steps as {self.format}"
+            from attncli.core.shapes import count
+            from attncli.formats.view import views
+
+            n = sum(1 for _ in views(trace, display))
+            what = f"{count(n, 'step')} as {self.format}"
         self.say(f"wrote {self.path}: {what}")
 
     def _commit(self, write: "Writer") -> None:
@@ -129,16 +133,12 @@ def _format_of(path: Path) -> str:
     )
 
 
-def _arrays(trace: "Trace", display: "Display") -> dict[str, Any]:
-    from attncli.core.step import ON_REQUEST
+def _arrays(trace: "Trace", display: "Display", *, steps: bool) -> dict[str, Any]:
+    """The chosen steps, in focus, and always the output."""
+    from attncli.formats.view import output, views
 
-    chosen = display.steps
-    arrays = {
-        step.name: step.value
-        for step in trace.steps
-        if (step.name in chosen if chosen is not None else step.base not in ON_REQUEST)
-    }
-    return {**arrays, "output": trace.output}
+    arrays = {view.name: view.value for view in views(trace, display)} if steps else {}
+    return {**arrays, "output": output(trace, display)}
 
 
 def _write_arrays(format: str, file: BinaryIO, arrays: dict[str, Any]) -> None:

@@ -239,7 +239,7 @@ class Attention(Vectors):
 
     def settings(self) -> dict[str, Any]:
         """The keys in force, as the user would write them."""
-        scale: Any = self.choices.get("scale", "auto" if self.scale is not None else None)
+        scale: Any = self.choices.get("scale", "auto")
         return {
             **self.choices,
             "similarity": "given" if self.scores is not None else self.similarity.name,

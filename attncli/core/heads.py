@@ -78,7 +78,7 @@ def split_shape(name: str, shape: Shape, heads: int) -> Shape:
             f"{name} has {shape[-1]} features, which {heads} heads cannot share",
             expected=f"a multiple of {heads}",
             found=str(shape[-1]),
-            subject=name,
+            subject="heads",
         )
     return (*shape[:-2], heads, shape[-2], shape[-1] // heads)
 

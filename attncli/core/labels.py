@@ -51,6 +51,11 @@ class Labels:
             return names[batch] if batch < len(names) else ()
         return names  # type: ignore[return-value]
 
+    def differ(self, axis: str) -> bool:
+        """Whether each batch entry has its own labels."""
+        names = self.of(axis)
+        return bool(names) and not isinstance(names[0], str)
+
     def names(self, step: str, axis: str, n: int, batch: int = 0) -> tuple[str, ...]:
         """What to write beside the `n` places of an axis of a step: labels, else symbols.
 

@@ -1,6 +1,6 @@
 """Tensors from one kind of file to another, number for number."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +12,7 @@ from attncli.files.reading import no_member
 from attncli.files.schema import FOREIGN, KEYS
 from attncli.files.tensors import load, members
 from attncli.files.types import Entry
-from attncli.files.vectors import Source, Tensor
+from attncli.files.vectors import Source, Tensor, widest
 
 TABLES = (".csv", ".tsv")
 SUFFIXES = (".yaml", ".yml", ".json", ".npy", *TABLES, *ARCHIVES)
@@ -25,22 +25,30 @@ def is_problem(source: str) -> bool:
 
 def tensors(source: str) -> dict[str, Tensor]:
     """Every tensor of a file, by its name; those inside a mapping are `past.key`, `rope.cos`, …."""
+    return dict(each_tensor(source))
+
+
+def each_tensor(source: str) -> Iterator[tuple[str, Tensor]]:
+    """The same one after the other, so that an archive's need not lie in memory together."""
     if is_problem(source):
-        return problem_tensors(
-            read_entries(source), Path() if source == "-" else Path(source).parent
-        )
+        base = Path() if source == "-" else Path(source).parent
+        yield from problem_tensors(read_entries(source), base).items()
+        return
     file, colon, name = source.rpartition(":")
     if colon and is_problem(file) and not Path(source).exists():
         arrays = tensors(file)
         if name not in arrays:
             raise no_member(Path(file), name, arrays, Place(source))
-        return {name: arrays[name]}
+        yield name, arrays[name]
+        return
     path = Path(source)
     if path.is_file() and path.suffix.lower() in ARCHIVES:
         place = Place(source)
-        return {name: load(f"{source}:{name}", Path(), place).array for name in members(path)}
+        for name in members(path):
+            yield name, load(f"{source}:{name}", Path(), place).array
+        return
     name = source.rpartition(":")[2] if ":" in source else path.stem
-    return {name: load(source, Path(), Place(source)).array}
+    yield name, load(source, Path(), Place(source)).array
 
 
 def problem_tensors(entries: Mapping[str, Entry], base: Path) -> dict[str, Tensor]:
@@ -121,9 +129,12 @@ def _document(source: str, suffix: str) -> str:
     if is_problem(source):
         entries = read_entries(source)
         base = Path() if source == "-" else Path(source).parent
-        content = _resolved(entries, problem_tensors(entries, base))
+        arrays = problem_tensors(entries, base)
+        content = _resolved(entries, arrays)
     else:
         content = {FOREIGN.get(name, name): array for name, array in tensors(source).items()}
+        if len(content) == 1 and not {*content} & {*KEYS}:
+            content = {"input": next(iter(content.values()))}
         unknown = [name for name in content if name not in KEYS]
         if unknown:
             raise InputError(
@@ -132,8 +143,11 @@ def _document(source: str, suffix: str) -> str:
                 found=", ".join(unknown[:8]),
                 place=Place(source),
             )
-        if all(array.dtype == np.float32 for array in content.values() if array.dtype.kind == "f"):
-            content["dtype"] = "float32"
+        arrays = content
+    # Numbers in a text are float64: what was computed in float32 must say so.
+    floats = [array for array in arrays.values() if array.dtype.kind == "f"]
+    if floats and "dtype" not in content and widest(floats) == "float32":
+        content["dtype"] = "float32"
     return _json(content) if suffix == ".json" else _yaml(content)
 
 

@@ -61,7 +61,9 @@ class Masking:
             masks.append(Band(self.places(), right=0))
         window = self.source.get("window")
         if window is not None:
-            masks.append(Band(self.places(), *window))
+            # Without bounds nothing depends on where the queries stand.
+            places = Places() if window == (None, None) else self.places()
+            masks.append(Band(places, *window))
         lengths = self.lengths()
         if lengths is not None:
             masks.append(Lengths(lengths))
@@ -238,7 +240,7 @@ class Masking:
             array = np.swapaxes(array, -1, -2)
         if array.dtype.kind == "b":
             raise InputError(f"{key} must be numbers: it is added to the scores", subject=key)
-        return array.astype(self.dtype)
+        return self._narrowed(key, array)
 
     def _pairs(self, key: str, array: Tensor) -> Tensor:
         """A table of two axes or more that broadcasts to `(… n_heads n_queries n_keys)`."""
@@ -324,7 +326,19 @@ class Masking:
                     subject=key,
                 )
             return Table(array == (1 if means == "keep" else 0))
-        return Addition(array.astype(self.dtype), excludes=True)
+        return Addition(self._narrowed(key, array), excludes=True)
+
+    def _narrowed(self, key: str, array: Tensor) -> Tensor:
+        """Numbers that are added, in the computing type; raises `RefusedError` beyond its range."""
+        with np.errstate(over="ignore"):
+            result = array.astype(self.dtype)
+        if np.isinf(result).sum() > np.isinf(array).sum():
+            raise RefusedError(
+                f"{key} holds numbers beyond the range of {self.dtype}",
+                hint="dtype: float64, or -.inf where a key is masked",
+                subject=key,
+            )
+        return result
 
     def _relative(self) -> Tensor:
         entry = self.source.get("bias")["relative"]

@@ -9,7 +9,7 @@ from typing import Any
 from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
-from attncli.files.schema import KEYS, PROBLEM
+from attncli.files.schema import FOREIGN, KEYS, PROBLEM
 from attncli.files.types import (
     Entry,
     Mapping,
@@ -163,6 +163,16 @@ def _archive(source: str) -> Entries:
     names = members(Path(source))
     tensors = {key for key, entry in KEYS.items() if _takes_tensor(entry.type)}
     known = {name for name in names if name in tensors}
+    for name in names:
+        ours = FOREIGN.get(name, name)
+        if name not in known and ours in KEYS:
+            raise InputError(
+                f"{source} has a tensor called {name}, which is not read from there",
+                hint=f"call it {ours}"
+                if ours in tensors
+                else f"write a problem file with {ours}: … (or --set {ours}=…)",
+                place=place,
+            )
     if not known & {"query", "scores"}:
         raise InputError(
             f"{source} has no tensor called query",

@@ -39,11 +39,16 @@ class Source:
     def choices(self) -> dict[str, Any]:
         """The keys in force that are plain values."""
         plain = (str, int, float, bool, tuple, list)
-        return {
+        chosen: dict[str, Any] = {
             key: entry.value
             for key, entry in self.entries.items()
             if isinstance(entry.value, plain) and key not in ("title", "notation")
         }
+        for key in ("scale", "sink"):
+            if key in self.entries and key not in chosen:
+                given = self.tensor(key)
+                chosen[key] = None if given is None else given.tolist()
+        return chosen
 
     def tensor(self, key: str, entry: Entry | None = None) -> Tensor | None:
         """The array of a key (or of an entry inside it), read from where it lies; None without."""
@@ -103,11 +108,11 @@ def refuse_nonfinite(name: str, array: Tensor, original: Tensor | None = None) -
     if all(np.isfinite(flat[start : start + PART]).all() for start in parts):
         return
     index = tuple(int(place) for place in np.argwhere(~np.isfinite(array))[0])
-    place = ", ".join(map(str, index))
+    place = f"[{', '.join(map(str, index))}]" if index else ""
     found = "NaN" if np.isnan(array[index]) else "infinity"
     overflow = original is not None and bool(np.isfinite(original[index]))
     raise RefusedError(
-        f"{name}[{place}] is {found}" + (f" in {array.dtype}" if overflow else ""),
+        f"{name}{place} is {found}" + (f" in {array.dtype}" if overflow else ""),
         hint="it is too large for that type: --dtype float64"
         if overflow
         else "mend it, or say allow_nonfinite: true (--set allow_nonfinite=true)",

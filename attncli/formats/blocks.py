@@ -39,10 +39,10 @@ class Shape:
 def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
     """How the numbers of a step are to be shown."""
     integers = all_integers(view.value)
-    if view.step.base != "weights" and not view.is_image:
-        return Shape(integers, None, False, None, None)
     finite = view.value[np.isfinite(view.value)]
     extremes = [] if not finite.size else [float(finite.min()), float(finite.max())]
+    if view.step.base != "weights" and not view.is_image:
+        return Shape(integers, fixed(extremes, digits), False, None, None)
     if view.is_image:
         return Shape(integers, fixed(extremes, digits), False, None, None)
     settings = trace.problem.settings()
@@ -70,7 +70,8 @@ def _sums(view: View, trace: "Trace", settings: Mapping[str, Any]) -> Numbers | 
 def _masked(view: View, trace: "Trace") -> Numbers | None:
     """Where a key is left out: the scores before the weights are −∞ there, the weight is 0."""
     steps = {step.base: step for step in trace.steps if step.recipe == view.step.recipe}
-    before = steps.get("masked") or steps.get("scores")
+    given = trace.problem.settings().get("similarity") == "given"
+    before = steps.get("masked") or (steps.get("scores") if given else None)
     if before is None or before.axes[-2:] != view.axes[-2:]:
         return None
     left_out = np.asarray(before.value) == -np.inf

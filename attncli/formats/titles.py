@@ -226,6 +226,8 @@ def _describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -
         case "weights":
             formula = _weights(formula, settings, notation)
         case "lse":
+            if settings.get("sink") is not None:
+                formula = f"log (Σ exp({formula[-2]}) + exp(sink))"
             formula = _warm(formula, settings)
         case "output" if "output" in settings.get("projected", ()):
             formula = "O = B Wo" if notation == "rows" else "O = Wo B"
@@ -253,8 +255,10 @@ def _projected(formula: str, settings: Mapping[str, Any], notation: Notation) ->
 def _scaled(formula: str, scale: Any) -> str:
     """S / √d_k, or S · 0.5, or one factor a head."""
     letter = formula[0]
-    if isinstance(scale, bool) or scale == "auto" or scale is None:
+    if scale == "auto" or scale is None:
         return formula
+    if isinstance(scale, list) and len(scale) == 1:
+        (scale,) = scale
     if isinstance(scale, int | float):
         return f"{letter} · {scale:g}"
     return f"{letter} · the scale of each head"

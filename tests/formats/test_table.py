@@ -226,9 +226,9 @@ def test_magnitudes_keep_their_alignment() -> None:
     values = np.array([[1e-9, 1e8, 1.0], [2.5e-7, -3.0, -0.0], [0.0, 1e-3, np.nan]])
     lines = table(trace(Step("output", values, ("query", "feature")))).splitlines()[3:6]
     assert lines == [
-        "  b1  1.000e-09   1.000e+08  1.000",
-        "  b2  2.500e-07  -3.000e+00  0.000",
-        "  b3  0.000e+00   1.000e-03    nan",
+        "  b1  1.000e-09   1.000e+08  1.000e+00",
+        "  b2  2.500e-07  -3.000e+00  0.000e+00",
+        "  b3  0.000e+00   1.000e-03        nan",
     ]
 
 

@@ -81,3 +81,15 @@ def test_every_step_of_the_layers_has_its_title_and_formula() -> None:
     known = {*titles.LAYERS["rows"]}
     assert known - {"feed_forward"} | {"hidden"} == {*titles.LAYER_TITLES}
     assert {*titles.LAYERS["columns"]} <= known
+
+
+def test_formulas_say_the_scale_and_the_sink_that_are_given() -> None:
+    from attncli import attend
+
+    vectors = {"query": [[1.0, 0.0]], "key": [[1.0, 0.0], [0.0, 1.0]]}
+    trace = attend(**vectors, scale=5, sink=1)
+    formulas = {step.name: trace.title(step).formula for step in trace.steps}
+    assert formulas["scaled"] == "S · 5"
+    assert formulas["weights"] == "A = softmax([S, sink])"
+    assert formulas["lse"] == "log (Σ exp(S) + exp(sink))"
+    assert attend(**vectors).title(attend(**vectors).step("scaled")).formula == "S / √d_k"

@@ -1,0 +1,93 @@
+"""Standard streams that are closed, or that speak little."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROBLEM = "query: [[1, 0]]\nkey: [[1, 0], [0, 1]]\nvalue: [[1], [2]]\nscale: 5\n"
+
+
+def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """A shell line in which `attncli` runs this package."""
+    command = f'attncli() {{ "{sys.executable}" -m attncli "$@"; }}; {line}'
+    home = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": home, **environment}
+    return subprocess.run(["sh", "-c", command], cwd=folder, env=environment, capture_output=True)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("line", ["new", "attend --help", "inspect --help", "attend p.yaml"])
+def test_a_terminal_of_few_letters_gets_what_it_can_show(
+    encoding: str, line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "p.yaml").write_text(PROBLEM)
+    done = shell(tmp_path, f"attncli {line}", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    done.stdout.decode(encoding)
+
+
+def test_a_redirected_sample_is_the_sample_whatever_the_terminal_speaks(tmp_path: Path) -> None:
+    shell(tmp_path, "attncli new translation > t.yaml", PYTHONIOENCODING="ascii")
+    samples = Path(__file__).resolve().parents[2] / "samples"
+    assert (tmp_path / "t.yaml").read_bytes() == (samples / "translation.yaml").read_bytes()
+
+
+def test_a_closed_stdout_is_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(PROBLEM)
+    done = shell(tmp_path, "attncli attend p.yaml >&-")
+    assert done.returncode == 5
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_closed_stderr_changes_no_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(PROBLEM)
+    assert shell(tmp_path, "attncli attend p.yaml 2>&-").returncode == 0
+    assert shell(tmp_path, "attncli attend nosuch.yaml 2>&-").returncode == 3
+
+
+def test_focus_selects_in_arrays_too(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(PROBLEM.replace("[[1, 0]]", "[[1, 0], [0, 1], [1, 1]]"))
+    shell(tmp_path, "attncli attend p.yaml --focus 1 -o o.npz && attncli attend p.yaml -o w.npz")
+    with np.load(tmp_path / "o.npz") as one, np.load(tmp_path / "w.npz") as whole:
+        np.testing.assert_array_equal(one["weights"], whole["weights"][1:2])
+        np.testing.assert_array_equal(one["output"], whole["output"][1:2])
+        np.testing.assert_array_equal(one["key"], whole["key"])
+
+
+@pytest.mark.parametrize("notation", ["rows", "columns"])
+def test_the_output_is_written_in_the_notation_that_is_shown(notation: str, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(PROBLEM.replace("[[1, 0]]", "[[1, 0], [0, 1], [1, 1]]"))
+    shell(tmp_path, f"attncli attend p.yaml --notation {notation} -o o.npz")
+    with np.load(tmp_path / "o.npz") as arrays:
+        rows = notation == "rows"
+        assert arrays["weights"].shape == ((3, 2) if rows else (2, 3))
+        assert arrays["output"].shape == ((3, 1) if rows else (1, 3))
+
+
+def test_a_limit_holds_for_what_is_read(tmp_path: Path) -> None:
+    big = np.zeros((1000, 1000))
+    np.savez_compressed(tmp_path / "d.npz", query=big, key=big, value=big)
+    done = shell(tmp_path, "attncli attend d.npz --max-memory 1MB")
+    assert done.returncode == 6
+    assert b"reading" in done.stderr
+
+
+def test_an_archive_with_another_librarys_names_is_refused(tmp_path: Path) -> None:
+    table = np.eye(3)
+    np.savez(tmp_path / "a.npz", query=table, key=table, attn_mask=table > 0)
+    np.savez(tmp_path / "b.npz", query=table, key=table, causal=np.array(True))
+    np.savez(tmp_path / "c.npz", query=table, key=table, anything=table)
+    codes = [shell(tmp_path, f"attncli attend {name}.npz").returncode for name in "abc"]
+    assert codes == [3, 3, 0]
+
+
+def test_a_label_of_one_batch_entry_chooses_that_entry(tmp_path: Path) -> None:
+    shell(tmp_path, "attncli new padding -o p.yaml")
+    for focus in ("key=PAD", "key=dog,batch=1"):
+        done = shell(tmp_path, f"attncli attend p.yaml --steps weights --focus {focus}")
+        assert done.returncode == 0, done.stderr
+        assert b"batch 1" in done.stdout
