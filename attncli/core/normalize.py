@@ -11,7 +11,7 @@ from typing import ClassVar
 from attncli.core.step import Array, Namespace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Normalizer:
     """Weights of scores divided by the temperature."""
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attncli.core.labels import Labels
-from attncli.core.picture import Picture
 from attncli.core.step import Namespace, Steps
+
+if TYPE_CHECKING:
+    from attncli.core.picture import Picture
 
 Notation = Literal["rows", "columns"]
 Layout = Literal["heads-first", "tokens-first", "sequence-first"]
@@ -24,7 +26,7 @@ class Presentation:
     labels: Labels = field(default_factory=Labels)
     made_of: Mapping[str, str] = field(default_factory=dict)
     """What query, key and value come from: `input` or `source`, where a problem has them."""
-    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    pictures: "Mapping[str, Picture]" = field(default_factory=dict)
     """The picture whose patches the vectors of an axis, query or key, are."""
 
 

@@ -11,11 +11,11 @@ from attncli.core.normalize import NORMALIZERS
 from attncli.core.shapes import by
 from attncli.errors import InputError
 from attncli.files.dialects import chosen_dialect
-from attncli.files.images import as_vectors, is_picture, picture, refuse_without_input
 from attncli.files.masks import Masking
 from attncli.files.presentation import presentation
 from attncli.files.projections import read_tables
 from attncli.files.rotary import rotary
+from attncli.files.schema import IMAGE_LAYOUTS
 from attncli.files.similarities import similarity, similarity_tables
 from attncli.files.vectors import (
     VECTORS,
@@ -147,7 +147,12 @@ class _Builder:
                 raise InputError(
                     "source without input", hint="input: the queries", subject="source"
                 )
-            refuse_without_input(source)
+            if "patch" in source.entries or source.get("layout") in IMAGE_LAYOUTS:
+                raise InputError(
+                    "patch and layout: hwc or chw are about a picture, and there is no input",
+                    hint="input: picture.png, or an array (h w c)",
+                    subject="patch" if "patch" in source.entries else "layout",
+                )
             return raw
         for key, array in raw.items():
             if array is not None:
@@ -160,6 +165,8 @@ class _Builder:
 
     def _vectors_of(self, key: str, array: Tensor, axis: str) -> Tensor:
         """An input as it is, or a picture's patches; they are the vectors of `axis`, or of both."""
+        from attncli.files.images import as_vectors, is_picture, picture
+
         if not is_picture(self.source, key, array):
             return array
         made = picture(self.source, key, array)

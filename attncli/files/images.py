@@ -3,13 +3,12 @@
 import numpy as np
 
 from attncli.core.picture import Picture
-from attncli.errors import InputError
+from attncli.files.schema import IMAGE_LAYOUTS
 from attncli.files.types import Reference
 from attncli.files.vectors import Source, Tensor, as_rows
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Suffixes of pictures."""
-LAYOUTS = ("hwc", "chw")
 
 
 def is_file(source: Source, key: str) -> bool:
@@ -25,7 +24,7 @@ def is_picture(source: Source, key: str, array: Tensor) -> bool:
     """
     if is_file(source, key):
         return True
-    says_so = "patch" in source.entries or source.get("layout") in LAYOUTS
+    says_so = "patch" in source.entries or source.get("layout") in IMAGE_LAYOUTS
     return says_so and (array.ndim > 2 or "source" not in source.entries)
 
 
@@ -47,14 +46,3 @@ def as_vectors(made: Picture, notation: str) -> Tensor:
     rows to columns."""
     array: Tensor = as_rows(made.vectors(np), notation)
     return array
-
-
-def refuse_without_input(source: Source) -> None:
-    """Raise `InputError` where `patch` or `layout` speak of a picture, and there is no input."""
-    for key in ("patch", "layout"):
-        if key in source.entries and (key == "patch" or source.get(key) in LAYOUTS):
-            raise InputError(
-                f"{key}: {source.get(key)} is about a picture, and there is no input",
-                hint="input: picture.png, or an array (h w c)",
-                subject=key,
-            )

@@ -1,18 +1,22 @@
 """Title, labels and notation of a problem: what is shown, and changes no number."""
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attncli.core.attention import Attention
 from attncli.core.labels import Labels, Names
-from attncli.core.picture import Picture
 from attncli.core.problem import Presentation
 from attncli.core.shapes import count
 from attncli.errors import InputError
 from attncli.files.vectors import Source
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attncli.core.picture import Picture
+
 
 def presentation(
-    source: Source, bare: Attention, name: str, pictures: Mapping[str, Picture]
+    source: Source, bare: Attention, name: str, pictures: "Mapping[str, Picture]"
 ) -> Presentation:
     """How a problem with these vectors is shown; `name` is the file as the user named it."""
     names = _given(source)
@@ -74,7 +78,7 @@ def _made_of(source: Source) -> dict[str, str]:
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def _title(made_of: dict[str, str], n: int, pictures: Mapping[str, Picture]) -> str:
+def _title(made_of: dict[str, str], n: int, pictures: "Mapping[str, Picture]") -> str:
     """What to call a problem without a title."""
     if "query" in pictures and made_of["key"] == "input":
         return f"Self-attention of {pictures['query'].facts()}"

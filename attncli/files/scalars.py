@@ -73,7 +73,7 @@ class Scalar(Type):
         return refuse(self, value, place, name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Number(Scalar):
     """A finite number, at least `minimum`, greater than `above`, where they are given."""
 
@@ -114,7 +114,7 @@ class Number(Scalar):
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Integer(Scalar):
     """A whole number of at most 18 digits, at least `minimum` where it is given."""
 
@@ -154,7 +154,7 @@ class Integer(Scalar):
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Boolean(Scalar):
     """`true` or `false`, written so."""
 
@@ -174,7 +174,7 @@ class Boolean(Scalar):
         return isinstance(event, ScalarEvent) and event.value in TRUTH
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Text(Scalar):
     """Any text, as it stands: `no`, `null` and `007` too."""
 
@@ -185,7 +185,7 @@ class Text(Scalar):
         return text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice(Scalar):
     """One of some names."""
 
@@ -208,7 +208,7 @@ class Choice(Scalar):
         return isinstance(event, ScalarEvent) and event.value in self.names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bounds(Type):
     """Two counts, left and right; `null` or -1 is unbounded and becomes `None`."""
 

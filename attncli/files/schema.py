@@ -116,7 +116,7 @@ ROPE = Mapping(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Key:
     """One key of a problem file: its type, its default in words, and its help."""
 

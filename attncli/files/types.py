@@ -79,7 +79,7 @@ class Reference:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tensor(Type):
     """A table of numbers to any depth, a `|` block of them, one number, or where it lies.
 
@@ -150,7 +150,7 @@ class Tensor(Type):
         return Reference(text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Labels(Type):
     """Names, always text: a list, a string split at blanks, or one of these a batch entry."""
 
@@ -212,7 +212,7 @@ class Labels(Type):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ListOf(Type):
     """A list of values of one type, a tuple when read."""
 
@@ -251,7 +251,7 @@ class ListOf(Type):
         return isinstance(event, SequenceStartEvent)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OneOf(Type):
     """The first of some types that the way a value begins leaves possible."""
 
@@ -297,7 +297,7 @@ class OneOf(Type):
         return [name for kind in self.types if isinstance(kind, Choice) for name in kind.names]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mapping(Type):
     """Known keys, each with its type: `dict[str, Entry]` when read.
 
@@ -377,7 +377,7 @@ class Mapping(Type):
             raise wrong(self, text or kind_of(start), cursor.name, hint)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tables(Mapping):
     """A mapping from any names to tables, such as a state_dict."""
 

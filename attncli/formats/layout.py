@@ -33,7 +33,7 @@ Panel = list[Line]
 """Lines that stay together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Paper:
     """What is written on: a width, a set of letters, and a measure of text in cells."""
 

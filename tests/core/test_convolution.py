@@ -220,5 +220,5 @@ def test_what_does_not_fit_is_refused_by_name(changes: dict[str, Any], words: st
 
 
 def test_the_layout_of_images_means_nothing_to_an_attention() -> None:
-    with pytest.raises(InputError, match="layout: chw is about a picture, and there is no input"):
+    with pytest.raises(InputError, match="about a picture, and there is no input"):
         attend(scores=[[1.0, 2.0]], layout="chw")
