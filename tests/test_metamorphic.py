@@ -261,6 +261,34 @@ def test_columns_with_packed_heads_a_cache_and_lists(s: Sizes, random: Random) -
     assert_same("weights", again["weights"], np.swapaxes(trace["weights"], -1, -2))
 
 
+@given(s=sizes(heads=True), random=generators(), per_head=st.booleans(), biased=st.booleans())
+@few
+def test_columns_with_projections(s: Sizes, random: Random, per_head: bool, biased: bool) -> None:
+    """Inputs and tables, one or one a head, are turned; the vectors of biases are not."""
+    d_in, d_model, heads = 5, 7, s.kv_heads
+    lead = (heads,) if per_head else ()
+    width = 1 if per_head else heads
+    shapes = {"query": s.d_k, "key": s.d_k, "value": s.d_v}
+    tables = {name: random.normal(size=(*lead, d_in, width * d)) for name, d in shapes.items()}
+    tables["output"] = random.normal(size=(heads * s.d_v, d_model))
+    biases = {name: random.normal(size=(*lead, width * d)) for name, d in shapes.items()}
+    problem: Problem = {
+        "input": random.normal(size=(3, s.n_queries, d_in)),
+        "source": random.normal(size=(3, s.n_keys, d_in)),
+        "projections": tables,
+        **({"projection_biases": biases} if biased else {}),
+        **({} if per_head else {"heads": heads}),
+    }
+    turned: Problem = {name: np.swapaxes(problem[name], -1, -2) for name in ("input", "source")} | {
+        "projections": {name: np.swapaxes(table, -1, -2) for name, table in tables.items()}
+    }
+    trace, again = solved(problem), solved({**problem, **turned, "notation": "columns"})
+    assert {"joined", "output"} <= {*trace.names}
+    for step in trace.steps:
+        if step.name != "lse":
+            assert_same(step.name, again[step.name], np.swapaxes(step.value, -1, -2))
+
+
 # --- the same thing said otherwise
 
 
