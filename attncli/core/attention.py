@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, ClassVar, Literal
 
 from attncli.core.heads import join, serve
-from attncli.core.masking import Bias, Mask, visible
+from attncli.core.masking import Bias, Mask, Visible, reach, visible
 from attncli.core.normalize import Normalizer, Softmax
 from attncli.core.problem import Presentation
 from attncli.core.shapes import count
@@ -62,7 +62,7 @@ class Attention(Vectors):
             self._refuse_zero_norms(query, key, xp)
             scores = self.similarity.scores(query, self._served(key, xp), xp)
         scores = yield self.step("scores", scores, "query", "key")
-        scores = yield from self._modified(scores, xp)
+        scores = yield from self.modified(scores, range(self.n_queries), range(self.n_keys), xp)
         weights = yield from self._weights(scores, xp)
         if value is None:
             return weights
@@ -75,26 +75,50 @@ class Attention(Vectors):
         """Whether keys can be left out: a mask is on, or scores are given (with their −∞)."""
         return (bool(self.masks) and self.masked_by is None) or self.scores is not None
 
-    def _modified(self, scores: Array, xp: Namespace) -> Steps:
-        """Scale, softcap, bias and mask, in this order."""
+    def modified(self, scores: Array, queries: range, keys: range, xp: Namespace) -> Steps:
+        """Scale, softcap, bias and mask, in this order, of the scores of a tile."""
         if self.scale is not None:
             scores = yield self.step("scaled", scores * self.scale, "query", "key")
         if self.softcap is not None:
             capped = self.softcap * xp.tanh(scores / self.softcap)
             scores = yield self.step("capped", capped, "query", "key")
-        queries, keys = range(self.n_queries), range(self.n_keys - self.n_added)
+        real, n_added = self._parted(keys)
         if self.biases:
-            for bias in self.biases:
-                added = bias.bias(queries, keys, xp)
-                scores = scores + self._beside_added(added, xp.zeros_like(added[..., :1]), xp)
+            for bias in self.biases if real else ():
+                added = bias.bias(queries, real, xp)
+                scores = scores + _beside(added, real, xp.zeros_like(added[..., :1]), n_added, xp)
             scores = yield self.step("biased", scores, "query", "key")
         if self.masks:
-            seen = self._visible(xp)
-            hidden = xp.full_like(scores, -xp.inf)
-            if self.masked_by is not None:
-                hidden = scores + self.masked_by
-            scores = yield self.step("masked", xp.where(seen, scores, hidden), "query", "key")
+            seen = self.seen(queries, keys, xp)
+            if seen is not True:
+                hidden = xp.full_like(scores, -xp.inf)
+                if self.masked_by is not None:
+                    hidden = scores + self.masked_by
+                scores = hidden if seen is False else xp.where(seen, scores, hidden)
+            scores = yield self.step("masked", scores, "query", "key")
         return scores
+
+    def seen(self, queries: range, keys: range, xp: Namespace) -> Visible:
+        """What each query of a tile may attend to; keys that were added are seen by all."""
+        real, n_added = self._parted(keys)
+        seen = visible(self.masks, queries, real, xp) if real else True
+        if not n_added or seen is True:
+            return seen
+        if seen is False:
+            seen = xp.full((1, len(real)), False)
+        return _beside(seen, real, xp.ones_like(seen[..., :1]), n_added, xp)
+
+    def reach(self, queries: range, xp: Namespace) -> range:
+        """The keys outside of which none of the queries may look; those added are inside."""
+        if self.n_added or self.masked_by is not None:
+            return range(self.n_keys)
+        return reach(self.masks, queries, self.n_keys, xp)
+
+    def _parted(self, keys: range) -> tuple[range, int]:
+        """The real keys of a tile, and how many of those that were added are in it."""
+        n_real = self.n_keys - self.n_added
+        real = range(min(keys.start, n_real), min(keys.stop, n_real))
+        return real, len(keys) - len(real)
 
     def _weights(self, scores: Array, xp: Namespace) -> Steps:
         row = scores
@@ -157,22 +181,6 @@ class Attention(Vectors):
     def _served(self, vectors: Array, xp: Namespace) -> Array:
         return serve(vectors, self.n_heads, xp) if self.has_heads else vectors
 
-    def _visible(self, xp: Namespace) -> Array:
-        """Booleans that broadcast to the scores: what each query may attend to."""
-        keys = range(self.n_keys - self.n_added)
-        seen = visible(self.masks, range(self.n_queries), keys, xp)
-        if isinstance(seen, bool):
-            seen = xp.full((1, len(keys)), seen)
-        return self._beside_added(seen, xp.ones_like(seen[..., :1]), xp)
-
-    def _beside_added(self, part: Array, column: Array, xp: Namespace) -> Array:
-        """A tile for the real keys, with one more column for each key that was added."""
-        if not self.n_added:
-            return part
-        if part.shape[-1] == 1:
-            part = xp.broadcast_to(part, (*part.shape[:-1], self.n_keys - self.n_added))
-        return xp.concat([part, *[column] * self.n_added], axis=-1)
-
     def _refuse_zero_norms(self, query: Array, key: Array, xp: Namespace) -> None:
         """Cosine has no value for a zero vector, unless nobody looks at it."""
         if not isinstance(self.similarity, Cosine):
@@ -182,7 +190,9 @@ class Attention(Vectors):
         zero = xp.all(key == 0, axis=-1)
         if not xp.any(zero):
             return
-        seen = self._visible(xp)
+        seen = self.seen(range(self.n_queries), range(self.n_keys), xp)
+        if isinstance(seen, bool):
+            seen = xp.full((1, self.n_keys), seen)
         seen = xp.any(xp.broadcast_to(seen, (*self.leading, *seen.shape[-2:])), axis=-2)
         if self.has_heads and self.n_kv_heads not in (1, self.n_heads):
             group = (*seen.shape[:-2], self.n_kv_heads, -1, seen.shape[-1])
@@ -268,3 +278,12 @@ class Attention(Vectors):
         given = (self.query, self.key, self.value)
         vectors = sum(int(array.size) for array in given if array is not None)
         return (pairs * (kept + 4) + 3 * vectors) * (8 if self.dtype == "float64" else 4)
+
+
+def _beside(part: Array, keys: range, column: Array, n_added: int, xp: Namespace) -> Array:
+    """What holds for the real keys of a tile, with one more column for each that was added."""
+    if not n_added:
+        return part
+    if part.shape[-1] == 1:
+        part = xp.broadcast_to(part, (*part.shape[:-1], len(keys)))
+    return xp.concat([part, *[column] * n_added], axis=-1)

@@ -6,8 +6,8 @@ the tile is skipped, no arithmetic), or the booleans of that tile, broadcastable
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from attncli.core.step import Array, Namespace
 
@@ -20,10 +20,22 @@ class Mask(Protocol):
         """Which keys of the tile each of its queries may attend to."""
         ...
 
+    def reach(self, queries: range, n_keys: int, xp: Namespace) -> range:
+        """The keys that one of the queries may see, and perhaps others between them."""
+        ...
+
+    def entry(self, index: tuple[int, ...]) -> "Mask":
+        """The mask of one batch entry and head: its leading axes taken at `index`."""
+        ...
+
 
 class Bias(Protocol):
     def bias(self, queries: range, keys: range, xp: Namespace) -> Array:
         """What is added to the scores of the tile; finite, broadcastable."""
+        ...
+
+    def entry(self, index: tuple[int, ...]) -> "Bias":
+        """The bias of one batch entry and head."""
         ...
 
 
@@ -40,6 +52,9 @@ class Places:
         """Key place less query place, `(… n_queries n_keys)`; negative to the left."""
         query = xp.arange(queries.start, queries.stop)[:, None] + self.offset
         return xp.arange(keys.start, keys.stop)[None, :] - query
+
+    def entry(self, index: tuple[int, ...]) -> "Places":
+        return Places(picked(self.offset, index))
 
     def extremes(self, queries: range, keys: range, xp: Namespace) -> tuple[int, int]:
         """The smallest and the largest distance in a tile."""
@@ -71,6 +86,16 @@ class Band:
         distance = self.places.distance(queries, keys, xp)
         return (left <= distance) & (distance <= right)
 
+    def reach(self, queries: range, n_keys: int, xp: Namespace) -> range:
+        # Of key 0: its smallest distance is to the last query, its largest to the first.
+        low, high = self.places.extremes(queries, range(1), xp)
+        first = 0 if self.left is None else max(0, -high - self.left)
+        stop = n_keys if self.right is None else min(n_keys, -low + self.right + 1)
+        return range(min(first, n_keys), max(first, stop, 0))
+
+    def entry(self, index: tuple[int, ...]) -> "Band":
+        return replace(self, places=self.places.entry(index))
+
 
 @dataclass(frozen=True, eq=False)
 class Lengths:
@@ -92,6 +117,13 @@ class Lengths:
             return False
         return xp.arange(keys.start, keys.stop)[None, :] < lengths
 
+    def reach(self, queries: range, n_keys: int, xp: Namespace) -> range:
+        lengths = self.lengths
+        return range(min(n_keys, lengths if isinstance(lengths, int) else int(xp.max(lengths))))
+
+    def entry(self, index: tuple[int, ...]) -> "Lengths":
+        return Lengths(picked(self.lengths, index))
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -101,6 +133,12 @@ class Table:
 
     def tile(self, queries: range, keys: range, xp: Namespace) -> Visible:
         return _cut(self.visible, queries, keys)
+
+    def reach(self, queries: range, n_keys: int, xp: Namespace) -> range:
+        return range(n_keys)
+
+    def entry(self, index: tuple[int, ...]) -> "Table":
+        return Table(picked(self.visible, index))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +158,12 @@ class Addition:
         part = _cut(self.table, queries, keys)
         return xp.where(part == -xp.inf, xp.zeros_like(part), part) if self.excludes else part
 
+    def reach(self, queries: range, n_keys: int, xp: Namespace) -> range:
+        return range(n_keys)
+
+    def entry(self, index: tuple[int, ...]) -> "Addition":
+        return replace(self, table=picked(self.table, index))
+
 
 @dataclass(frozen=True, eq=False)
 class Alibi:
@@ -131,6 +175,9 @@ class Alibi:
     def bias(self, queries: range, keys: range, xp: Namespace) -> Array:
         distance = xp.abs(self.places.distance(queries, keys, xp))
         return -self.slopes * xp.astype(distance, self.slopes.dtype)
+
+    def entry(self, index: tuple[int, ...]) -> "Alibi":
+        return Alibi(self.places.entry(index), picked(self.slopes, index))
 
 
 def alibi_slopes(n_heads: int) -> list[float]:
@@ -170,6 +217,12 @@ class Relative:
             return xp.concat(heads, axis=-3)
         return xp.stack(heads, axis=-3)
 
+    def entry(self, index: tuple[int, ...]) -> "Relative":
+        table = self.table
+        if table.ndim > 1:
+            table = table[min(index[-1], table.shape[0] - 1), :]
+        return Relative(self.places.entry(index), table)
+
 
 def visible(masks: Iterable[Mask], queries: range, keys: range, xp: Namespace) -> Visible:
     """What every mask lets through."""
@@ -181,6 +234,24 @@ def visible(masks: Iterable[Mask], queries: range, keys: range, xp: Namespace) -
         if answer is not True:
             result = answer if result is True else result & answer
     return result
+
+
+def picked(array: Any, index: tuple[int, ...]) -> Any:
+    """`(… a b)` → `(a b)` at `index`, the leading axes broadcast; a number stays as it is."""
+    n_leading = getattr(array, "ndim", 0) - 2
+    if n_leading <= 0:
+        return array
+    places = zip(index[len(index) - n_leading :], array.shape, strict=False)
+    return array[tuple(min(place, size - 1) for place, size in places)]
+
+
+def reach(masks: Iterable[Mask], queries: range, n_keys: int, xp: Namespace) -> range:
+    """The keys outside of which no mask lets any of the queries look."""
+    first, stop = 0, n_keys
+    for mask in masks:
+        keys = mask.reach(queries, n_keys, xp)
+        first, stop = max(first, keys.start), min(stop, keys.stop)
+    return range(first, max(first, stop))
 
 
 def _cut(table: Array, queries: range, keys: range) -> Array:
