@@ -6,7 +6,7 @@ from typing import Any
 from attncli.core.problem import Problem
 from attncli.files.build import build
 from attncli.files.problem import keywords, open_problem
-from attncli.solve import Trace, solve
+from attncli.solve import Tile, Trace, solve
 
 
 def load(source: str | PathLike[str] | None = None, /, **keys: Any) -> Problem:
@@ -28,6 +28,7 @@ def attend(
     *,
     backend: str = "numpy",
     threads: int | None = None,
+    tile: Tile = "auto",
     **keys: Any,
 ) -> Trace:
     """Compute a problem and keep every step: `trace["weights"]`, `trace.output`.
@@ -40,4 +41,4 @@ def attend(
         problem = source
         if keys:
             raise TypeError("keywords go with a file or stand alone: give them to load()")
-    return solve(problem, backend=backend, threads=threads)
+    return solve(problem, backend=backend, threads=threads, tile=tile)

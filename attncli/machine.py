@@ -1,5 +1,6 @@
 """What this machine has to give."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,13 @@ def allow(limit: int | None) -> None:
     """Let this process take at most `limit` bytes for what it reads; None: what is free."""
     global _allowed
     _allowed = limit
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def free_memory() -> int:

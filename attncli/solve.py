@@ -1,18 +1,19 @@
 """A problem and a backend become a trace: the one driver that runs every recipe."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from attncli.backends import find
 from attncli.core.arrangement import laid_out, shown
-from attncli.core.labels import Labels
+from attncli.core.labels import Labels, Names
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
 from attncli.core.step import BESIDE, ON_REQUEST, Step, run
 from attncli.errors import AttncliError, InputError, LimitError, Place
 
 if TYPE_CHECKING:
+    from attncli.core.attention import Attention
     from attncli.formats.titles import Title
 
 
@@ -26,6 +27,7 @@ class Trace:
         output: Step,
         notation: Notation,
         notes: list[str],
+        queries: range | None = None,
     ) -> None:
         self.problem = problem
         self.steps = tuple(steps)
@@ -33,6 +35,8 @@ class Trace:
         """The result, as the steps are shown, in the layout of the problem's inputs."""
         self.output_axes = output.axes
         self.notation: Notation = notation
+        self.queries = queries
+        """The queries that the steps are about, where not all."""
         self.notes = tuple(notes)
         """Sentences that a reader should see: masked rows, saturated weights, lost numbers."""
 
@@ -86,6 +90,16 @@ class Trace:
         return render(self, Display(), "markdown")
 
 
+Tile = int | Literal["auto", "none"]
+"""`auto`, `none`, or how many queries and keys a tile has."""
+
+BUDGET = 512 * 1024**2
+"""Bytes up to which `tile: auto` keeps all steps; beyond, an output is computed by tiles."""
+
+WHOLE = frozenset({"query", "key", "value", "heads", "joined", "output"})
+"""The steps that the tiled recipe has."""
+
+
 def solve(
     problem: Problem,
     *,
@@ -94,38 +108,128 @@ def solve(
     notation: Notation | None = None,
     keep: Collection[str] | None = None,
     max_memory: int | None = None,
+    tile: Tile = "auto",
+    queries: range | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Trace:
     """Run a problem's recipe on a backend.
 
     `notation` is how the steps are shown (the problem's own by default); `keep` names the steps
-    that are kept (all by default; the output always is). Raises `LimitError` before anything is
-    computed where the kept steps need more than `max_memory` bytes (what is free by default).
+    that are kept (all by default; the output always is). An attention whose steps exceed `BUDGET`
+    is computed by tiles where only its vectors and output are wanted; where no step is named
+    either, a note says so. `queries` are the only ones that will be looked at: of a long problem
+    only their rows are then computed. `progress` is told how many rows of how many are done.
+    Raises `LimitError` before anything is computed where the kept steps need more than
+    `max_memory` bytes (what is free by default).
     """
     machine = find(backend)
-    xp = machine.xp
-    keep = None if keep is None else {*keep, "output"}
-    refuse_oversize(problem.memory(keep), machine.memory() if max_memory is None else max_memory)
+    plan = _plan(problem, keep, tile, queries)
+    keep = None if plan.keep is None else {*plan.keep, "output"}
+    allowed = machine.memory() if max_memory is None else max_memory
+    problem_run = problem
+    if plan.queries is not None:
+        problem_run = excerpt(problem, plan.queries)
+    if plan.tile is None:
+        refuse_oversize(problem_run.memory(keep), allowed)
     settings = problem.settings()
+    presentation = problem_run.presentation
     notes = Notes(
-        problem.presentation.labels,
+        presentation.labels,
         settings.get("masked_row", "zero"),
-        settings.get("normalizer") == "softmax",
+        settings.get("normalizer") == "softmax" and plan.tile is None,
     )
-    presentation = problem.presentation
     notation = notation or presentation.notation
     steps: list[Step] = []
+    xp = machine.xp
     with machine.session(threads):
+        recipe = problem_run.steps(xp)
+        if plan.tile is not None:
+            from attncli.core.tiled import tiled
+
+            wide = None if plan.tile == "auto" else int(plan.tile)
+            recipe = tiled(cast("Attention", problem_run), machine, wide, progress)
         last: Step | None = None
-        for step in _placed(run(problem.steps(xp)), presentation.source):
+        for step in _placed(run(recipe), presentation.source):
             notes.see(step, xp)
             last = step if step.base not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:
-                host = Step(step.name, machine.download(step.value), step.axes)
+                host = replace(step, value=machine.download(step.value))
                 steps.append(shown(host, notation, xp))
         assert last is not None, "a recipe has at least one step"
         output = shown(laid_out(last, presentation.layout, xp), notation, xp)
     output = replace(output, value=machine.download(output.value))
-    return Trace(problem, steps, output, notation, notes.sentences)
+    sentences = [*notes.sentences, *plan.notes]
+    return Trace(problem, steps, output, notation, sentences, plan.queries)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a problem is run."""
+
+    keep: Collection[str] | None
+    tile: Tile | None = None
+    """None: the recipe of steps."""
+    queries: range | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _plan(
+    problem: Problem, keep: Collection[str] | None, tile: Tile, queries: range | None
+) -> _Plan:
+    """Steps or tiles, and of which queries."""
+    from attncli.core.attention import Attention
+
+    can = isinstance(problem, Attention) and problem.value is not None
+    if tile not in ("auto", "none") and not can:
+        raise InputError(
+            f"--tile {tile}: only an attention with values is computed by tiles",
+            hint="--tile auto",
+            subject="tile",
+        )
+    if tile == "none" or not can:
+        return _Plan(keep)
+    large = problem.memory(keep) > BUDGET or problem.memory(None) > BUDGET
+    wanted = None if keep is None else {*keep} - WHOLE
+    if tile == "auto" and not large:
+        return _Plan(keep)
+    if wanted == set():
+        return _Plan(keep, tile)
+    if queries is not None and tile == "auto":
+        return _Plan(keep, queries=queries)
+    if wanted is None:
+        whole = [name for name in problem.step_names() if name in WHOLE]
+        note = (
+            f"all steps need {size_of(problem.memory(None))}: computed by tiles; scores and "
+            "weights are shown for a query in focus (--focus 0)"
+        )
+        return _Plan(whole, tile, notes=(note,))
+    if tile != "auto":
+        raise InputError(
+            f"--tile {tile} with the steps {', '.join(sorted(wanted))}: tiles have no such steps",
+            hint="--tile auto, or --focus a query",
+            subject="tile",
+        )
+    return _Plan(keep)
+
+
+def excerpt(problem: Problem, queries: range) -> Problem:
+    """The problem of these queries alone, with their names."""
+    from attncli.core.attention import Attention
+    from attncli.core.excerpt import only
+
+    assert isinstance(problem, Attention)
+    part = only(problem, queries)
+    labels = problem.presentation.labels
+    if labels.differ("query"):
+        entries = range(len(labels.query))
+        names: Names = tuple(
+            labels.given("query", e)[queries.start : queries.stop] for e in entries
+        )
+    else:
+        every = labels.names("query", "query", problem.n_queries)
+        names = every[queries.start : queries.stop]
+    presentation = replace(part.presentation, labels=replace(labels, query=names))
+    return replace(part, presentation=presentation)
 
 
 def _placed(steps: Iterator[Step], source: str) -> Iterator[Step]:

@@ -3,6 +3,7 @@
 One file and one entry in `BACKENDS` each; modules are imported when they are asked for.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +18,8 @@ class Backend(Protocol):
 
     name: str
     xp: Namespace
+    writes_in_place: bool
+    """Whether `xp` takes `out=`, and its arrays `+=`."""
 
     def version(self) -> str:
         """The library and what it computes with, in a few words."""
@@ -32,6 +35,14 @@ class Backend(Protocol):
 
     def memory(self) -> int:
         """Bytes that can be taken now."""
+        ...
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        """An array to be written."""
+        ...
+
+    def each(self, tasks: Iterable[Callable[[], int]]) -> Iterator[int]:
+        """Run tasks inside a session, on as many threads as it has; yield what they give."""
         ...
 
     def session(self, threads: int | None) -> AbstractContextManager[None]:

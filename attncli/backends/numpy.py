@@ -1,14 +1,15 @@
 """NumPy: the backend that is always there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import erf
 from typing import Any
 
 import numpy as np
 
+from attncli.backends.workers import Workers
 from attncli.core.step import Array
-from attncli.machine import free_memory
+from attncli.machine import cores, free_memory
 
 
 class Functions:
@@ -32,6 +33,10 @@ class NumpyBackend:
 
     name = "numpy"
     xp = Functions()
+    writes_in_place = True
+
+    def __init__(self) -> None:
+        self.threads = 1
 
     def version(self) -> str:
         from threadpoolctl import threadpool_info
@@ -52,9 +57,13 @@ class NumpyBackend:
     def memory(self) -> int:
         return free_memory()
 
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        return np.empty(shape, dtype=dtype)
+
     @contextmanager
     def session(self, threads: int | None = None) -> Iterator[None]:
         """Quiet floating point (the report speaks of NaN and infinity) and `threads` for BLAS."""
+        self.threads = threads or cores()
         with np.errstate(all="ignore"):
             if threads is None:
                 yield
@@ -63,6 +72,17 @@ class NumpyBackend:
 
             with threadpool_limits(threads):
                 yield
+
+    def each(self, tasks: Iterable[Callable[[], int]]) -> Iterator[int]:
+        """Run tasks on threads of their own, each with a BLAS of one thread.
+
+        So the threads of BLAS, which would wait for each other after every tile, do not. Whoever
+        stops listening stops the threads, too, each after the tile that it is at.
+        """
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1), Workers(self.threads) as workers:
+            yield from workers.run(tasks)
 
 
 def backend() -> NumpyBackend:

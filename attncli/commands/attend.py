@@ -34,20 +34,25 @@ def attend(
     from time import perf_counter
 
     from attncli.commands.output import Destination
+    from attncli.commands.progress import rows_done
     from attncli.solve import solve
 
     destination = Destination.of(options)
     opened = options.problem(problem)
     display = options.display(opened, to_file=destination.path is not None)
     started = perf_counter()
-    trace = solve(
-        opened,
-        backend=options.backend,
-        threads=options.n_threads(),
-        notation=options.notation,
-        keep=destination.kept(display),
-        max_memory=options.memory_limit(),
-    )
+    with rows_done(quiet=options.quiet) as progress:
+        trace = solve(
+            opened,
+            backend=options.backend,
+            threads=options.n_threads(),
+            notation=options.notation,
+            keep=destination.kept(display, opened),
+            max_memory=options.memory_limit(),
+            tile=options.tiling(),
+            queries=display.rows(),
+            progress=progress,
+        )
     seconds = perf_counter() - started
     destination.write(trace, display)
     if options.verbose and not options.quiet:

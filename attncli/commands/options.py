@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attncli.core.problem import Notation, Problem
     from attncli.files.types import Entry
     from attncli.formats.display import Display
+    from attncli.solve import Tile
 
 LONGEST_METAVAR = 20
 """Longer ones are spelled out in the help text instead."""
@@ -107,6 +108,16 @@ FLAGS = (
     Flag("verbose", bool, OUTPUT, ("--verbose", "-v"), "say the time on stderr", " ", False),
     Flag("debug", bool, OUTPUT, ("--debug",), "show the traceback of an error", " ", False),
     Flag("backend", str, MACHINE, ("--backend",), "what computes", "NAME", "numpy"),
+    Flag(
+        "tile",
+        str,
+        MACHINE,
+        ("--tile",),
+        "compute by tiles of N queries and keys, or by steps; auto: by tiles where the steps are "
+        "too large",
+        "auto|none|N",
+        "auto",
+    ),
     Flag("threads", int | None, MACHINE, ("--threads",), "threads of the matrix products", "N"),
     Flag(
         "max_memory",
@@ -165,6 +176,16 @@ class Options:
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""
         return None if self.max_memory is None else size(self.max_memory, "--max-memory")
+
+    def tiling(self) -> "Tile":
+        """`--tile`."""
+        if self.tile in ("auto", "none"):
+            return self.tile  # type: ignore[no-any-return]
+        if not (self.tile.isascii() and self.tile.isdecimal() and 1 <= int(self.tile) <= 2**20):
+            raise UsageError(
+                f"--tile {self.tile}", expected="auto, none or a number from 1", found=self.tile
+            )
+        return int(self.tile)
 
     def n_threads(self) -> int | None:
         """`--threads`; None: as many as the machine has."""

@@ -10,6 +10,7 @@ from attncli.errors import OutputError, Place, UsageError
 
 if TYPE_CHECKING:
     from attncli.commands.options import Options
+    from attncli.core.problem import Problem
     from attncli.formats.display import Display
     from attncli.solve import Trace
 
@@ -50,11 +51,13 @@ class Destination:
     def is_arrays(self) -> bool:
         return self.format in ARRAYS.values()
 
-    def kept(self, display: "Display") -> set[str] | None:
-        """The steps that must be kept; None for all."""
+    def kept(self, display: "Display", problem: "Problem") -> set[str] | None:
+        """The steps that must be kept; None for as many as are shown."""
         if self.format == "npy":
             return set()
         kept = display.kept()
+        if kept is None and self.is_arrays:
+            return {*problem.step_names()}  # whoever keeps arrays wants every one of them
         return None if kept is None else set(kept)
 
     def write(self, trace: "Trace", display: "Display") -> None:

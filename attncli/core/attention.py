@@ -59,7 +59,7 @@ class Attention(Vectors):
         query, key, value = yield from self.vectors(xp)
         scores = self.scores
         if scores is None:
-            self._refuse_zero_norms(query, key, xp)
+            self.refuse_zero_norms(query, key, xp)
             scores = self.similarity.scores(query, self._served(key, xp), xp)
         scores = yield self.step("scores", scores, "query", "key")
         scores = yield from self.modified(scores, range(self.n_queries), range(self.n_keys), xp)
@@ -68,7 +68,7 @@ class Attention(Vectors):
             return weights
         left_out = scores == -xp.inf if self.leaves_out else None
         output = weighted_sum(weights, self._served(value, xp), left_out, xp)
-        return (yield from self._output(output, xp))
+        return (yield from self.finished(output, xp))
 
     @property
     def leaves_out(self) -> bool:
@@ -143,16 +143,21 @@ class Attention(Vectors):
         if self.masked_row == "error":
             if xp.any(nothing):
                 flat = int(xp.argmax(xp.astype(xp.reshape(nothing, (-1,)), xp.int8)))
-                raise RefusedError(
-                    f"query {flat % self.n_queries} (counted from 0) may attend to no key",
-                    hint="masked_row: zero | nan | uniform says what it should get instead",
-                    subject="mask",
-                )
+                raise self.sees_nothing(flat % self.n_queries)
             return weights
         fill = float("nan") if self.masked_row == "nan" else 1 / self.n_keys
         return xp.where(nothing, xp.full_like(weights, fill), weights)
 
-    def _output(self, output: Array, xp: Namespace) -> Steps:
+    def sees_nothing(self, query: int) -> RefusedError:
+        """The error of a query that may attend to no key, where `masked_row` is error."""
+        return RefusedError(
+            f"query {query} (counted from 0) may attend to no key",
+            hint="masked_row: zero | nan | uniform says what it should get instead",
+            subject="mask",
+        )
+
+    def finished(self, output: Array, xp: Namespace) -> Steps:
+        """What is made of the weighted sums of all heads: rows zeroed, joined, projected."""
         if self.query_mask is not None:
             output = xp.where(self.query_mask[..., None], output, xp.zeros_like(output))
         if not self.joins and self.projections.output is None:
@@ -181,25 +186,30 @@ class Attention(Vectors):
     def _served(self, vectors: Array, xp: Namespace) -> Array:
         return serve(vectors, self.n_heads, xp) if self.has_heads else vectors
 
-    def _refuse_zero_norms(self, query: Array, key: Array, xp: Namespace) -> None:
+    def refuse_zero_norms(self, query: Array, key: Array, xp: Namespace) -> None:
         """Cosine has no value for a zero vector, unless nobody looks at it."""
         if not isinstance(self.similarity, Cosine):
             return
         takes_part = xp.all(xp.isfinite(query), axis=-1)
         self.similarity.refuse_zero(query, xp.ones_like(takes_part), "query", xp)
         zero = xp.all(key == 0, axis=-1)
-        if not xp.any(zero):
-            return
-        seen = self.seen(range(self.n_queries), range(self.n_keys), xp)
+        for place in range(self.n_keys):
+            # One column of the mask at a time: there are few zero vectors, and often many pairs.
+            if xp.any(zero[..., place]):
+                self._refuse_zero_key(key, zero, place, xp)
+
+    def _refuse_zero_key(self, key: Array, zero: Array, place: int, xp: Namespace) -> None:
+        seen = self.seen(range(self.n_queries), range(place, place + 1), xp)
         if isinstance(seen, bool):
-            seen = xp.full((1, self.n_keys), seen)
-        seen = xp.any(xp.broadcast_to(seen, (*self.leading, *seen.shape[-2:])), axis=-2)
+            seen = xp.full((1, 1), seen)
+        seen = xp.any(xp.broadcast_to(seen, (*self.leading, *seen.shape[-2:])), axis=(-2, -1))
         if self.has_heads and self.n_kv_heads not in (1, self.n_heads):
-            group = (*seen.shape[:-2], self.n_kv_heads, -1, seen.shape[-1])
-            seen = xp.any(xp.reshape(seen, group), axis=-2)
-        while seen.ndim > zero.ndim:
+            seen = xp.any(xp.reshape(seen, (*seen.shape[:-1], self.n_kv_heads, -1)), axis=-1)
+        while seen.ndim > zero.ndim - 1:
             seen = xp.any(seen, axis=0)
-        self.similarity.refuse_zero(key, seen, "key", xp)
+        only = xp.arange(zero.shape[-1]) == place
+        assert isinstance(self.similarity, Cosine)
+        self.similarity.refuse_zero(key, seen[..., None] & only, "key", xp)
 
     # --- what people read
 

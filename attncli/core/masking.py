@@ -83,8 +83,14 @@ class Band:
             return True
         if high < left or low > right:
             return False
-        distance = self.places.distance(queries, keys, xp)
-        return (left <= distance) & (distance <= right)
+        # Both sides are compared with the queries' places: no table of distances is made.
+        key = xp.arange(keys.start, keys.stop)[None, :]
+        place = xp.arange(queries.start, queries.stop)[:, None] + self.places.offset
+        if left <= low:
+            return key <= place + right
+        if high <= right:
+            return key >= place + left
+        return (key >= place + left) & (key <= place + right)
 
     def reach(self, queries: range, n_keys: int, xp: Namespace) -> range:
         # Of key 0: its smallest distance is to the last query, its largest to the first.
@@ -173,8 +179,23 @@ class Alibi:
     slopes: Array
 
     def bias(self, queries: range, keys: range, xp: Namespace) -> Array:
-        distance = xp.abs(self.places.distance(queries, keys, xp))
-        return -self.slopes * xp.astype(distance, self.slopes.dtype)
+        # Places are whole numbers, exact in float32 up to 2^24; as floats they need no conversion.
+        dtype = self.slopes.dtype
+        query = xp.arange(queries.start, queries.stop)[:, None] + self.places.offset
+        key = xp.astype(xp.arange(keys.start, keys.stop), dtype)[None, :]
+        return xp.abs(key - xp.astype(query, dtype)) * -self.slopes
+
+    def line(
+        self, queries: range, keys: range, xp: Namespace
+    ) -> tuple[float | Array, Array] | None:
+        """Slope `(1 1)` and start `(n_queries 1)` of slope · (key − first key) + start, which the
+        bias is where a tile lies on one side of all its queries' places; None elsewhere."""
+        low, high = self.places.extremes(queries, keys, xp)
+        if low < 0 < high:
+            return None
+        slope = self.slopes if high <= 0 else -self.slopes
+        query = xp.arange(queries.start, queries.stop)[:, None] + self.places.offset
+        return slope, xp.astype(keys.start - query, slope.dtype) * slope
 
     def entry(self, index: tuple[int, ...]) -> "Alibi":
         return Alibi(self.places.entry(index), picked(self.slopes, index))

@@ -36,6 +36,10 @@ class Similarity:
         """The factor that `scale: auto` means, or None for no scaling."""
         return None
 
+    def numbers(self, d: int) -> int:
+        """How many numbers `pair` holds for a pair at once; `d` features a vector."""
+        return 1
+
     def prepare(self, query: Array, key: Array, xp: Namespace) -> tuple[Array, Array]:
         """What depends on one vector alone: `(… n_queries h)`, `(… n_keys h)`."""
         return query, key
@@ -227,6 +231,9 @@ class MLP(Similarity):
                 found=str(d),
                 subject="similarity",
             )
+
+    def numbers(self, d: int) -> int:
+        return 2 * max(int(_matrix(layer.weight).shape[-1]) for layer in self.layers)
 
     def prepare(self, query: Array, key: Array, xp: Namespace) -> tuple[Array, Array]:
         # [q; k] W = q W_top + k W_bottom: the first product needs no pairs.

@@ -77,7 +77,7 @@ def _masked(view: View, trace: "Trace") -> Numbers | None:
     left_out = np.asarray(before.value) == -np.inf
     if not left_out.any():
         return None
-    whole = np.broadcast_to(left_out, view.sizes)
+    whole = np.broadcast_to(left_out, view.step.value.shape)
     masked: Numbers = view.select(whole) & (view.value == 0)
     return masked
 

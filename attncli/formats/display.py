@@ -23,6 +23,15 @@ class Display:
     ascii: bool = False
     """Write no byte of 0x80 or more."""
 
+    def rows(self) -> range | None:
+        """The queries in focus; None for all."""
+        chosen = self.focus.get("query")
+        if chosen is None:
+            return None
+        if isinstance(chosen, slice):
+            return range(chosen.start, chosen.stop)
+        return range(chosen, chosen + 1)
+
     def kept(self) -> frozenset[str] | None:
         """The steps that must be kept for this display; None for all."""
         if self.steps is None:

@@ -33,6 +33,8 @@ class View:
     sizes: tuple[int, ...]
     """The original shape."""
     labels: Labels
+    first: tuple[int, ...]
+    """For each axis, the original position of the array's first place."""
 
     @property
     def name(self) -> str:
@@ -40,7 +42,7 @@ class View:
 
     def select(self, whole: Numbers) -> Numbers:
         """The same places of another array of the step's shape."""
-        return whole[np.ix_(*self.places)]
+        return whole[np.ix_(*within(self.places, self.first))]
 
     def names(self, axis: int, shown: Positions, batch: int) -> tuple[str, ...]:
         """Labels, else symbols, of some places (positions within the view) of an axis."""
@@ -106,6 +108,7 @@ class View:
                 value=np.transpose(self.value, order),
                 places=tuple(self.places[i] for i in order),
                 sizes=tuple(self.sizes[i] for i in order),
+                first=tuple(self.first[i] for i in order),
             )
         if n > 1:
             return self
@@ -116,6 +119,7 @@ class View:
             value=np.expand_dims(self.value, axis),
             places=(*self.places[:axis], np.arange(1), *self.places[axis:]),
             sizes=(*self.sizes[:axis], 1, *self.sizes[axis:]),
+            first=(*self.first[:axis], 0, *self.first[axis:]),
         )
 
 
@@ -148,13 +152,28 @@ def output(trace: "Trace", display: Display) -> Numbers:
 
 def _view(step: Step, trace: "Trace", display: Display, largest: dict[str, int]) -> View:
     value = np.asarray(step.value)
+    rows = trace.queries
+    cut = [rows is not None and axis == "query" for axis in step.axes]
+    first = tuple(rows.start if rows is not None and is_cut else 0 for is_cut in cut)
+    all_queries = trace.problem.sizes()["query"] if rows is not None else 0
+    sizes = tuple(all_queries if is_cut else n for is_cut, n in zip(cut, value.shape, strict=True))
     places = tuple(
         _places(display.focus.get(axis), n, largest.get(axis, n))
-        for axis, n in zip(step.axes, value.shape, strict=True)
+        for axis, n in zip(step.axes, sizes, strict=True)
     )
+    if rows is not None:
+        places = tuple(
+            place[(place >= rows.start) & (place < rows.stop)] if is_cut else place
+            for is_cut, place in zip(cut, places, strict=True)
+        )
     whole = all(len(place) == n for place, n in zip(places, value.shape, strict=True))
-    part = value if whole else value[np.ix_(*places)]
-    return View(step, step.axes, part, places, value.shape, trace.labels.at(step.name))
+    part = value if whole else value[np.ix_(*within(places, first))]
+    return View(step, step.axes, part, places, sizes, trace.labels.at(step.name), first)
+
+
+def within(places: tuple[Positions, ...], first: tuple[int, ...]) -> tuple[Positions, ...]:
+    """Original positions as positions in an array that begins at others."""
+    return tuple(place - start for place, start in zip(places, first, strict=True))
 
 
 def _places(chosen: slice | int | None, n: int, largest: int) -> Positions:
@@ -178,6 +197,8 @@ def _largest(trace: "Trace") -> dict[str, int]:
     for step in trace.steps:
         for axis, n in zip(step.axes, np.shape(step.value), strict=True):
             sizes[axis] = max(sizes.get(axis, 0), n)
+    if trace.queries is not None:
+        sizes["query"] = trace.problem.sizes()["query"]
     heads = trace.problem.settings().get("heads")
     if isinstance(heads, int) and not isinstance(heads, bool):
         sizes["head"] = max(sizes.get("head", 0), heads)

@@ -1,0 +1,214 @@
+"""Attention tile by tile: the second recipe, for sequences whose scores would fill the memory.
+
+It scores, modifies and masks tiles with the very same pieces as the first recipe and merges what
+they contribute; nothing of size n_queries × n_keys is ever made, and tiles that no query may look
+at are not computed. `tuned` does the same faster where the namespace can write into arrays.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import isqrt
+from typing import Any, Protocol
+
+from attncli.core import tuned
+from attncli.core.attention import Attention
+from attncli.core.masking import picked
+from attncli.core.normalize import Softmax
+from attncli.core.partial import Partial
+from attncli.core.step import Array, Namespace, Steps, result
+from attncli.core.weighted import weighted_sum
+
+TILE = 512
+"""Queries and keys of a tile: its scores, in float32, fill 1 MiB, the second-level cache of a
+core; 256 and 1024 were slower on the machine of tests/README.md."""
+
+Task = Callable[[], int]
+"""Computes some rows of the output and says how many."""
+
+
+class Machine(Protocol):
+    """What the recipe needs of a backend."""
+
+    xp: Namespace
+    writes_in_place: bool
+    """Whether `xp` takes `out=` and its arrays `+=`: then the tuned loop is used."""
+
+    def each(self, tasks: Iterable[Task]) -> Iterator[int]:
+        """Run the tasks, in any order, on as many threads as there are; yield what they say."""
+        ...
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        """An array to be written by rows."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One batch entry and head: query `(n_queries h)`, key `(n_keys h)`, prepared by the
+    similarity, value `(n_keys d_v)`, or scores `(n_queries n_keys)`."""
+
+    recipe: Attention
+    """The problem, with the masks, biases, scale and sink of this batch entry and head."""
+    query: Array
+    key: Array
+    value: Array
+    scores: Array
+
+    def modified(self, queries: range, keys: range, xp: Namespace) -> Array:
+        """The scores of a tile, scaled, capped, biased and masked."""
+        if self.scores is not None:
+            scores = self.scores[queries.start : queries.stop, keys.start : keys.stop]
+        else:
+            query = self.query[queries.start : queries.stop, :]
+            scores = self.recipe.similarity.pair(query, self.key[keys.start : keys.stop, :], xp)
+        return result(self.recipe.modified(scores, queries, keys, xp))
+
+    def rows(self, queries: range, tile: int, xp: Namespace) -> Array:
+        """The output of some queries, `(n d_v)`."""
+        recipe, normalizer = self.recipe, self.recipe.normalizer
+        reach = recipe.reach(queries, xp)
+        tiles = [*cut(reach, tile)] if normalizer.mergeable else [reach]
+        seen = [keys for keys in tiles if recipe.seen(queries, keys, xp) is not False]
+        if isinstance(normalizer, Softmax):
+            return self._softmax(queries, seen, xp)
+        total = xp.zeros((len(queries), self.value.shape[-1]), dtype=self.value.dtype)
+        nothing: Any = True
+        for keys in seen if len(reach) else ():
+            scores = self.modified(queries, keys, xp)
+            row = scores
+            if recipe.sink is not None:
+                sink = xp.broadcast_to(recipe.sink, (len(queries), 1))
+                row = xp.concat([scores, xp.astype(sink, scores.dtype)], axis=-1)
+            weights = normalizer.weights(row, xp)[0][:, : len(keys)]
+            left_out = scores == -xp.inf if recipe.leaves_out else None
+            total = total + weighted_sum(weights, self._values(keys), left_out, xp)
+            nothing = nothing & xp.all(scores == -xp.inf, axis=-1, keepdims=True)
+        return self._treated(total, nothing, queries, xp)
+
+    def _softmax(self, queries: range, tiles: list[range], xp: Namespace) -> Array:
+        recipe, value = self.recipe, self.value
+        part = Partial.identity(len(queries), value.shape[-1], value.dtype, xp)
+        temperature = recipe.normalizer.temperature
+        for keys in tiles:
+            scores = self.modified(queries, keys, xp)
+            scores = scores / temperature if temperature != 1 else scores
+            values = self._values(keys)
+            part = part.merge(Partial.of(scores, values, xp, leaves_out=recipe.leaves_out), xp)
+        nothing = part.row_max == -xp.inf
+        if recipe.sink is not None:
+            part = part.beside(recipe.sink / temperature, xp)
+        return self._treated(part.output(xp), nothing, queries, xp)
+
+    def _values(self, keys: range) -> Array:
+        return self.value[keys.start : keys.stop, :]
+
+    def _treated(self, output: Array, nothing: Array, queries: range, xp: Namespace) -> Array:
+        """What a query gets that may attend to nothing; zero comes by itself."""
+        recipe = self.recipe
+        if recipe.masked_row == "zero" or not recipe.leaves_out:
+            return output
+        if nothing is True:
+            nothing = xp.full((len(queries), 1), True)
+        if not xp.any(nothing):
+            return output
+        if recipe.masked_row == "error":
+            first = int(xp.argmax(xp.astype(nothing[:, 0], xp.int8)))
+            raise recipe.sees_nothing(queries[first])
+        fill = xp.full_like(output, xp.nan)
+        if recipe.masked_row == "uniform":
+            fill = xp.broadcast_to(xp.mean(self.value, axis=0, keepdims=True), output.shape)
+        return xp.where(nothing, fill, output)
+
+
+def tiled(
+    attention: Attention,
+    machine: Machine,
+    tile: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Steps:
+    """Yield query, key and value, then what is made of the output; return it.
+
+    `tile` is how many queries and keys a tile has. `progress` is told how many rows of how many
+    are done.
+    """
+    xp = machine.xp
+    query, key, value = yield from attention.vectors(xp)
+    assert value is not None, "without values the weights are the result, and they are not tiled"
+    if attention.scores is None:
+        attention.refuse_zero_norms(query, key, xp)
+        query, key = attention.similarity.prepare(query, key, xp)
+    n, leading = attention.n_queries, attention.leading
+    output = machine.empty((*leading, n, int(value.shape[-1])), attention.dtype)
+    done, total = 0, n * max(1, len([*indices(leading)]))
+    wide = tile or side(attention)
+
+    def tasks() -> Iterator[Task]:
+        for index in indices(leading):
+            unit = of(attention, query, key, value, index)
+            quick = tuned.Loop.of(unit, xp, wide) if machine.writes_in_place else None
+            # The last rows of a causal mask see the most keys: they go first.
+            for rows in reversed([*cut(range(n), wide)]):
+                yield _task(unit, quick, rows, wide, output[index], xp)
+
+    for rows in machine.each(tasks()):
+        done += rows
+        if progress is not None:
+            progress(done, total)
+    return (yield from attention.finished(output, xp))
+
+
+def _task(
+    unit: Unit, quick: "tuned.Loop | None", rows: range, wide: int, output: Array, xp: Namespace
+) -> Task:
+    def compute() -> int:
+        made = quick.rows(rows) if quick is not None else None
+        output[rows.start : rows.stop, :] = unit.rows(rows, wide, xp) if made is None else made
+        return len(rows)
+
+    return compute
+
+
+def of(
+    attention: Attention, query: Array, key: Array, value: Array, index: tuple[int, ...]
+) -> Unit:
+    """The unit at an index of the leading axes; query head h uses key head h // group."""
+    scale, sink = picked(attention.scale, index), picked(attention.sink, index)
+    recipe = replace(
+        attention,
+        masks=tuple(mask.entry(index) for mask in attention.masks),
+        biases=tuple(bias.entry(index) for bias in attention.biases),
+        scale=scale,
+        sink=sink,
+    )
+    kv_index = index
+    if attention.has_heads:
+        kv_index = (*index[:-1], index[-1] * attention.n_kv_heads // attention.n_heads)
+    scores = attention.scores
+    return Unit(
+        recipe,
+        None if query is None else picked(query, index),
+        None if key is None else picked(key, kv_index),
+        picked(value, kv_index),
+        None if scores is None else picked(scores, index),
+    )
+
+
+def side(attention: Attention) -> int:
+    """Queries and keys of a tile, fewer where a similarity makes more than one number a pair."""
+    return min(TILE, max(16, isqrt(TILE * TILE // attention.similarity.numbers(attention.d_k))))
+
+
+def cut(places: range, tile: int) -> Iterator[range]:
+    """Ranges of at most `tile` places."""
+    for start in range(places.start, places.stop, tile):
+        yield range(start, min(start + tile, places.stop))
+
+
+def indices(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Every index of a shape, in order."""
+    if not shape:
+        yield ()
+        return
+    for first in range(shape[0]):
+        for rest in indices(shape[1:]):
+            yield (first, *rest)

@@ -1,0 +1,197 @@
+"""Tiles against steps: every combination of features, widths from 1 on, hard numbers, laws."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attncli import load
+from attncli.backends import find
+from attncli.core import tiled as recipe
+from attncli.core.attention import Attention
+from attncli.core.partial import Partial
+from attncli.core.step import result
+from attncli.errors import RefusedError
+from attncli.solve import excerpt, solve
+from tests import problem_file
+from tests.judging import assert_same
+from tests.random_problems import NORMALIZER_NAMES, generators, problems, sizes, vectors
+
+RANDOM = np.random.default_rng(0)
+
+
+def opened(problem: dict[str, Any]) -> Attention:
+    with tempfile.TemporaryDirectory() as folder:
+        made = load(problem_file.write(Path(folder), problem))
+    assert isinstance(made, Attention)
+    return made
+
+
+def by_tiles(problem: Attention, tile: int, *, tuned: bool = True, threads: int = 2) -> np.ndarray:
+    machine = find("numpy")
+    machine.writes_in_place = tuned
+    with machine.session(threads):
+        output: np.ndarray = result(recipe.tiled(problem, machine, tile))
+    return output
+
+
+def by_steps(problem: Attention) -> np.ndarray:
+    output: np.ndarray = solve(problem, tile="none").step("output").value
+    return output
+
+
+@given(problem=problems(), tile=st.integers(1, 8), tuned=st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_tiles_give_what_steps_give(problem: dict[str, Any], tile: int, tuned: bool) -> None:
+    attention = opened(problem)
+    got = by_tiles(attention, tile, tuned=tuned)
+    assert_same("output", got, by_steps(attention), 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("masked_row", ["zero", "nan", "uniform"])
+@pytest.mark.parametrize("normalizer", NORMALIZER_NAMES)
+@given(s=sizes(), random=generators(), tile=st.integers(1, 8))
+@settings(max_examples=6, deadline=None)
+def test_rows_that_see_nothing(
+    normalizer: str, masked_row: str, s: Any, random: np.random.Generator, tile: int
+) -> None:
+    mask = random.random((s.n_queries, s.n_keys)) < 0.6
+    mask[random.integers(s.n_queries)] = False
+    keys = {"mask": mask, "masked_row": masked_row, "normalizer": normalizer}
+    attention = opened({**vectors(s, random), **keys})
+    assert_same("output", by_tiles(attention, tile), by_steps(attention), 1e-9, 1e-11)
+
+
+def test_a_row_that_sees_nothing_can_be_an_error() -> None:
+    problem = load(query=np.eye(3), key=np.eye(3), value=np.eye(3), mask=[False, False, False])
+    refused = load(
+        query=np.eye(3), key=np.eye(3), value=np.eye(3), mask=[False] * 3, masked_row="error"
+    )
+    assert not by_tiles(problem, 2).any()
+    with pytest.raises(RefusedError, match="may attend to no key"):
+        by_tiles(refused, 2)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_what_is_masked_cannot_reach_the_output(poison: float) -> None:
+    value = RANDOM.normal(size=(7, 3))
+    value[5:] = poison
+    key = RANDOM.normal(size=(7, 2))
+    key[6] = poison
+    keys = {"query": RANDOM.normal(size=(5, 2)), "key": key, "key_lengths": 5}
+    problem = load(**keys, value=value, allow_nonfinite=True)
+    for tile in range(1, 9):
+        got = by_tiles(problem, tile)
+        assert np.isfinite(got).all()
+        assert_same("output", got, by_steps(problem), 1e-12, 1e-14)
+
+
+@given(
+    height=st.sampled_from([1.0, 1e2, 1e4]),
+    kind=st.sampled_from(["plain", "causal", "late", "alibi", "window"]),
+    seed=st.integers(0, 2**16),
+    tile=st.sampled_from([16, 37, 64]),
+)
+@settings(max_examples=60, deadline=None)
+def test_in_float32_it_errs_no_more_than_twice_a_naive_run(
+    height: float, kind: str, seed: int, tile: int
+) -> None:
+    """Also for scores of ±10⁴, and for rows that see their first key late."""
+    random = np.random.default_rng(seed)
+    n, d = 101, 8
+    q, k, v = (random.normal(size=(n, d)) for _ in range(3))
+    q *= height
+    keys: dict[str, Any] = {
+        "plain": {},
+        "causal": {"causal": True},
+        "late": {"mask": np.arange(n)[None, :] >= np.minimum(np.arange(n)[:, None], 90)},
+        "alibi": {"bias": {"alibi": True}},
+        "window": {"window": (5, 0)},
+    }[kind]
+    q32, k32, v32 = (x.astype(np.float32) for x in (q, k, v))
+    exact = solve(load(query=q32, key=k32, value=v32, dtype="float64", **keys), tile="none").output
+    single = load(query=q32, key=k32, value=v32, **keys)
+    naive = np.abs(by_steps(single) - exact).max()
+    got = np.abs(by_tiles(single, tile) - exact).max()
+    assert got <= 2 * naive + 1e-6
+
+
+def test_the_same_tiles_give_the_same_bytes_whatever_the_threads() -> None:
+    shape = (2, 3, 211, 8)
+    q, k, v = (RANDOM.normal(size=shape).astype(np.float32) for _ in range(3))
+    problem = load(query=q, key=k, value=v, causal=True)
+    first = by_tiles(problem, 32, threads=1).tobytes()
+    assert all(by_tiles(problem, 32, threads=n).tobytes() == first for n in (1, 2, 3))
+
+
+@given(s=sizes(), problem=problems(), data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_some_queries_alone_have_the_rows_that_they_have_among_all(
+    s: Any, problem: dict[str, Any], data: st.DataObject
+) -> None:
+    attention = opened(problem)
+    n = attention.n_queries
+    first = data.draw(st.integers(0, n - 1))
+    rows = range(first, data.draw(st.integers(first + 1, n)))
+    whole, part = solve(attention), solve(excerpt(attention, rows))
+    for step in whole.steps:
+        if "query" in step.axes:
+            axis = step.axes.index("query")
+            wanted = step.value.take(rows, axis)
+            assert_same(step.name, part[step.name], wanted, 1e-12, 1e-14)
+
+
+def test_masks_that_see_little_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles that no query looks at are never scored."""
+    pairs = 0
+    original = recipe.Unit.modified
+
+    def counted(self: Any, queries: range, keys: range, xp: Any) -> Any:
+        nonlocal pairs
+        pairs += len(queries) * len(keys)
+        return original(self, queries, keys, xp)
+
+    monkeypatch.setattr(recipe.Unit, "modified", counted)
+    q, k, v = (RANDOM.normal(size=(128, 4)) for _ in range(3))
+    seen = {}
+    for name, keys in {
+        "full": {},
+        "causal": {"causal": True},
+        "window": {"window": (8, 0)},
+        "lengths": {"key_lengths": 16},
+    }.items():
+        pairs = 0
+        by_tiles(load(query=q, key=k, value=v, **keys), 16, tuned=False)
+        seen[name] = pairs
+    assert seen == {
+        "full": 128**2,
+        "causal": 128**2 * 9 // 16,
+        "window": 16 * 16 + 7 * 16 * 24,
+        "lengths": 2048,
+    }
+
+
+# --- partial results
+
+
+def part(random: np.random.Generator, n_keys: int) -> Partial:
+    scores = random.normal(size=(3, n_keys)) * 20
+    scores[random.random((3, n_keys)) < 0.3] = -np.inf
+    return Partial.of(scores, random.normal(size=(n_keys, 2)), np, leaves_out=True)
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 5), min_size=3, max_size=3))
+def test_merging_is_associative_and_has_an_identity(seed: int, counts: list[int]) -> None:
+    random = np.random.default_rng(seed)
+    with np.errstate(all="ignore"):
+        a, b, c = (part(random, n) for n in counts)
+        nothing = Partial.identity(3, 2, np.float64, np)
+        left, right = a.merge(b, np).merge(c, np), a.merge(b.merge(c, np), np)
+        np.testing.assert_allclose(left.output(np), right.output(np), rtol=1e-12, atol=1e-15)
+        for same in (a.merge(nothing, np), nothing.merge(a, np)):
+            for name in ("row_max", "row_sum", "weighted"):
+                np.testing.assert_array_equal(getattr(same, name), getattr(a, name))
