@@ -1,6 +1,6 @@
 """A problem and a backend become a trace: the one driver that runs every recipe."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from attncli.core.arrangement import laid_out, shown
 from attncli.core.labels import Labels
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
-from attncli.core.step import BESIDE, ON_REQUEST, Step, run
+from attncli.core.step import BESIDE, ON_REQUEST, Array, Step, run
 from attncli.errors import AttncliError, InputError, LimitError, Place
 
 if TYPE_CHECKING:
@@ -88,11 +88,13 @@ def solve(
     notation: Notation | None = None,
     keep: Collection[str] | None = None,
     max_memory: int | None = None,
+    change: Callable[[Step], Array] | None = None,
 ) -> Trace:
     """Run a problem's recipe on a backend.
 
     `notation` is how the steps are shown (the problem's own by default); `keep` names the steps
-    that are kept (all by default; the output always is). Raises `LimitError` before anything is
+    that are kept (all by default; the output always is); `change` makes another value of a step
+    before the recipe goes on with it. Raises `LimitError` before anything is
     computed where the kept steps need more than `max_memory` bytes (what is free by default).
     """
     machine = find(backend)
@@ -110,7 +112,7 @@ def solve(
     steps: list[Step] = []
     with machine.session(threads):
         last: Step | None = None
-        for step in _placed(run(problem.steps(xp)), presentation.source):
+        for step in _placed(run(problem.steps(xp), change), presentation.source):
             notes.see(step, xp)
             last = step if step.base not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:

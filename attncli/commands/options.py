@@ -154,11 +154,12 @@ class Options:
         text = self.values.get("notation")
         return None if text is None else flag("notation", text).value
 
-    def problem(self, sources: Sequence[str]) -> "Problem":
-        """The problem of the files and flags."""
-        from attncli.files.problem import open_problem
+    def problem(self, sources: Sequence[str], **more: str) -> "Problem":
+        """The problem of the files and flags; `more` are keys that win over both."""
+        from attncli.files.problem import flag, open_problem
 
-        return open_problem(sources, self.overrides)
+        entries = {key: flag(key, text) for key, text in more.items()}
+        return open_problem(sources, {**self.overrides, **entries})
 
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""

@@ -1,0 +1,179 @@
+"""`verify`: somebody's result beside ours, and the slip that explains a difference."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.errors import UsageError
+
+if TYPE_CHECKING:
+    from attncli.oracle.verdict import Judge
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli verify problem.yaml theirs.npz
+
+attncli verify q.npy k.npy v.npy out.npy --causal --align bottom-right
+
+attncli verify problem.yaml data.npz:attn --step weights --format json
+
+attncli verify problem.yaml sheets/*.yaml --points"""
+
+FORMATS = ("table", "json", "csv")
+PANEL = "Comparison"
+NOT_HERE = ("steps", "focus")
+
+
+def _option(names: str, help: str, metavar: str) -> Any:
+    return typer.Option(
+        names, help=help, metavar=metavar, rich_help_panel=PANEL, show_default=False
+    )
+
+
+@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE)
+def verify(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROBLEM THEIRS…",
+            help="A problem (or three files Q K V), then results: any file that attend writes, "
+            "tables in YAML, JSON or CSV, or FILE:NAME.",
+            show_default=False,
+        ),
+    ],
+    step: Annotated[
+        str | None, _option("--step", "which step theirs is, or which of theirs to look at", "NAME")
+    ] = None,
+    rtol: Annotated[float | None, _option("--rtol", "allowed, relative to our number", "X")] = None,
+    atol: Annotated[float | None, _option("--atol", "allowed, as a difference", "X")] = None,
+    computed_in: Annotated[
+        str | None,
+        _option(
+            "--computed-in",
+            "the precision that theirs were computed in: float64, float32, float16, bfloat16 "
+            "(default: the type in the file)",
+            "TYPE",
+        ),
+    ] = None,
+    *,
+    options: Options,
+) -> None:
+    """Compare a result with ours; where it differs, name the slip that explains it."""
+    from attncli.files.results import read_results
+    from attncli.formats.verdict import as_json, dumped, text
+
+    _refuse_unused(options)
+    problem_files, theirs = split(files)
+    judge = _judge(problem_files, options, step, rtol, atol, computed_in)
+    if not theirs:
+        raise UsageError(
+            "verify needs somebody's result beside the problem",
+            expected="PROBLEM THEIRS…",
+            hint="attncli verify problem.yaml theirs.npz",
+        )
+    verdicts = [judge.verdict(source, read_results(source)) for source in theirs]
+    if options.format == "json":
+        reports: list[dict[str, Any]] = [as_json(verdict) for verdict in verdicts]
+        whole: Any = reports[0]
+        if len(reports) > 1:
+            whole = [
+                {"file": verdict.source, **report}
+                for verdict, report in zip(verdicts, reports, strict=True)
+            ]
+        report = dumped(whole)
+    else:
+        display = options.display(judge.problem, to_file=options.output not in (None, "-"))
+        presentation = judge.problem.presentation
+        report = "\n".join(
+            text(verdict, display, presentation.source, presentation.labels) for verdict in verdicts
+        )
+    put(report, options)
+    if not all(verdict.same for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def split(files: list[str]) -> tuple[list[str], list[str]]:
+    """The files of the problem, and theirs: three tensors are a problem, or one file."""
+    from attncli.files.convert import is_problem
+    from attncli.files.tensors import NAMED, SUFFIXES
+
+    first = files[0]
+    is_tensor = first.lower().endswith((".npy", ".csv", ".tsv")) or NAMED.fullmatch(first)
+    if is_problem(first) or not is_tensor or not first.lower().endswith(SUFFIXES):
+        return files[:1], files[1:]
+    return files[:3], files[3:]
+
+
+def _judge(
+    sources: list[str],
+    options: Options,
+    step: str | None,
+    rtol: float | None,
+    atol: float | None,
+    computed_in: str | None,
+) -> "Judge":
+    from attncli.oracle.compare import Rule
+    from attncli.oracle.precision import PRECISIONS
+    from attncli.oracle.verdict import Judge
+    from attncli.solve import solve
+
+    if computed_in is not None and computed_in not in PRECISIONS:
+        raise UsageError(
+            f"--computed-in {computed_in}", expected=", ".join(PRECISIONS), found=computed_in
+        )
+    for name, value in (("--rtol", rtol), ("--atol", atol)):
+        if value is not None and not 0 <= value < float("inf"):
+            raise UsageError(f"{name} {value}", expected="a number from 0 on", found=str(value))
+    own = options.problem(sources)
+    problem = own if own.dtype == "float64" else options.problem(sources, dtype="float64")
+    notation = options.notation or problem.presentation.notation
+    ours = solve(
+        problem,
+        backend=options.backend,
+        threads=options.threads,
+        notation=notation,
+        max_memory=options.memory_limit(),
+    )
+    rule = Rule(rtol, atol, computed_in, own.dtype, notation)
+    return Judge(problem, ours, rule, step, _progress(options))
+
+
+def _progress(options: Options) -> Callable[[int, int], None]:
+    """Says how far the search for pairs is, on a terminal that can show it."""
+    quiet = options.quiet or not sys.stderr.isatty()
+
+    def progress(done: int, of: int) -> None:
+        if quiet or (done % 50 and done < of):
+            return
+        end = "\r\x1b[K" if done >= of else ""
+        sys.stderr.write(f"\rno single slip fits; pairs: {done} of {of}{end}")
+        sys.stderr.flush()
+
+    return progress
+
+
+def _refuse_unused(options: Options) -> None:
+    if options.format is not None and options.format not in FORMATS:
+        raise UsageError(
+            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
+        )
+
+
+def put(report: str, options: Options) -> None:
+    """A report to stdout, or into the file of `-o`."""
+    if options.output in (None, "-"):
+        sys.stdout.write(report)
+        sys.stdout.flush()
+        return
+    from attncli.files.commit import commit
+    from attncli.formats.display import plain
+
+    path = Path(options.output)
+    commit(path, lambda file: file.write(report.encode("utf-8")), force=options.force)
+    if not options.quiet:
+        print(plain(f"wrote {path}"), file=sys.stderr)

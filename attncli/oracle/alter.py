@@ -1,0 +1,79 @@
+"""An attention with something done to its steps on the way: how most slips are made.
+
+The recipe is the core's own. A slip changes settings where a setting says it (another scale, other
+masks), and otherwise the value of a step, before the recipe goes on with it. Changed problems are
+problems: they can be changed again, so that pairs of slips need nothing more.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from attncli.core.attention import Attention
+from attncli.core.step import Array, Namespace, Steps
+
+When = Literal["always", "after", "shown"]
+"""An alteration of a step and of what follows; of what follows only; of what is shown only."""
+
+Change = Callable[[Array, Mapping[str, Array], Namespace], Array]
+"""From a step's value, and the earlier steps as they were sent on, to another value."""
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """What is done to one step."""
+
+    step: str
+    change: Change
+    when: When = "always"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Altered(Attention):
+    """An attention whose steps are altered, in order."""
+
+    alterations: tuple[Alteration, ...] = ()
+    multiplies: bool = False
+    """Whether masked values are multiplied by zero, instead of being left out (rule 3)."""
+
+    @property
+    def leaves_out(self) -> bool:
+        return super().leaves_out and not self.multiplies
+
+    def steps(self, xp: Namespace) -> Steps:
+        """The core's recipe, each of its steps altered before it goes on."""
+        inner = super().steps(xp)
+        sent: dict[str, Array] = {}
+        try:
+            step = next(inner)
+            while True:
+                value = self._changed("always", step.name, step.value, sent, xp)
+                shown = self._changed("shown", step.name, value, sent, xp)
+                answer = yield replace(step, value=shown)
+                # A driver may send something else: the value rounded, or somebody's own.
+                value = answer if shown is value else value
+                value = sent[step.name] = self._changed("after", step.name, value, sent, xp)
+                step = inner.send(value)
+        except StopIteration as end:
+            output: Array = end.value
+            return output
+
+    def _changed(
+        self, when: When, name: str, value: Array, sent: Mapping[str, Array], xp: Namespace
+    ) -> Array:
+        for alteration in self.alterations:
+            if (alteration.step, alteration.when) == (name, when):
+                value = alteration.change(value, sent, xp)
+        return value
+
+
+def altered(problem: Attention, **more: Any) -> Altered:
+    """The same attention, able to be altered."""
+    own = {field.name: getattr(problem, field.name) for field in fields(problem)}
+    return Altered(**{**own, **more})
+
+
+def alter(problem: Attention, step: str, change: Change, *, when: When = "always") -> Altered:
+    """The attention with one more alteration; those made before come first."""
+    before = problem.alterations if isinstance(problem, Altered) else ()
+    return altered(problem, alterations=(*before, Alteration(step, change, when)))
