@@ -45,12 +45,12 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        return self.fits and not bool(self.wrong.any())
+        return self.fits and self.differing == 0
 
     @property
     def fits(self) -> bool:
         """Whether the shapes are equal."""
-        return self.ours.shape == self.theirs.shape
+        return bool(self.ours.shape == self.theirs.shape)
 
     @property
     def first(self) -> tuple[int, ...] | None:

@@ -118,7 +118,7 @@ class Search:
             (first, second)
             for i, first in enumerate(singles)
             for second in singles[i + 1 :]
-            if first[0].part != second[0].part and not (first[0].is_fitted or second[0].is_fitted)
+            if first[0].part != second[0].part and first[0].pairs and second[0].pairs
         ]
         pairs.sort(key=lambda pair: order[pair[0][0].name] + order[pair[1][0].name])
         scores = problem.n_queries * problem.n_keys * prod(problem.leading)

@@ -145,12 +145,21 @@ def _kept(ours: Numbers, theirs: Numbers) -> tuple[Numbers, float | None]:
         counts = np.isfinite(ours) & (size > 1e-3 * size[np.isfinite(size)].max(initial=0))
         kept = np.abs(theirs) > 1e-6 * size
         ratio = theirs[counts & kept] / ours[counts & kept]
-    dropped = int((counts & ~kept).sum())
-    if not dropped or len(ratio) < 2:
+    if len(ratio) < 2:
         return kept, None
     factor = float(np.median(ratio))
-    spread = float(np.abs(ratio - factor).max())
-    return kept, factor if factor > 1.001 and spread <= NEAR * factor else None
+    if float(np.abs(ratio - factor).max()) > NEAR * factor:
+        return kept, None
+    return kept, factor if _is_dropout(
+        int((counts & ~kept).sum()), int(counts.sum()), factor
+    ) else None
+
+
+def _is_dropout(dropped: int, of: int, factor: float) -> bool:
+    """Whether so many zeros go with the factor 1 / (1 − rate): some, within four deviations."""
+    rate = 1 - 1 / factor
+    deviation = (of * rate * (1 - rate)) ** 0.5 if 0 < rate < 1 else 0.0
+    return dropped > 0 and rate > 0.001 and abs(dropped - of * rate) <= 4 * deviation + 1
 
 
 def _from_output(
@@ -205,7 +214,10 @@ def _subsets(weights: Numbers, value: Numbers, theirs: Numbers) -> tuple[Numbers
         factors.append(float(factor[best]))
     if not factors or np.ptp(factors) > NEAR * factors[0]:
         return kept, None
-    return kept.reshape(weights.shape) > 0, float(np.median(factors))
+    is_kept, factor = kept.reshape(weights.shape) > 0, float(np.median(factors))
+    counts = weights > 0
+    dropped = int((counts & ~is_kept).sum())
+    return is_kept, factor if _is_dropout(dropped, int(counts.sum()), factor) else None
 
 
 def _dropped(

@@ -46,7 +46,8 @@ def instead(problem: Attention, old: Mask, new: Mask | None) -> Attention:
     """The problem with another mask in place of one; None takes it away."""
     masks = [new if mask is old else mask for mask in problem.masks]
     numbers = new if isinstance(new, Addition) else None
-    biases: list[Any] = [numbers if bias is old else bias for bias in problem.biases]
+    added: list[Any] = list(problem.biases)
+    biases = [numbers if bias is old else bias for bias in added]
     return replace(
         problem,
         masks=tuple(mask for mask in masks if mask is not None),
@@ -84,6 +85,18 @@ def by_row(detail: str, problem: Attention) -> Iterator[Variant]:
             if fill != problem.masked_row:
                 rows = f"{between}{what} where nothing is left"
                 yield rows, replace(problem, masked_row=fill, masked_by=None)  # type: ignore[arg-type]
+
+
+@slip(
+    "nan-through-mask",
+    "masked values are multiplied by zero instead of left out, so that NaN and ∞ come through",
+    "masked-value",
+    "0 · NaN is NaN: uninitialised memory behind the key lengths of a cache",
+)
+def nan_through_mask(problem: Attention) -> Iterator[Variant]:
+    values = [array for array in (problem.value, problem.past_value) if array is not None]
+    if problem.masks and not all(np.isfinite(array).all() for array in values):
+        yield "", altered(problem, multiplies=True)
 
 
 @slip(
@@ -296,14 +309,3 @@ def padding_off_by_one(problem: Attention) -> Iterator[Variant]:
 def query_mask_ignored(problem: Attention) -> Iterator[Variant]:
     if problem.query_mask is not None:
         yield "", replace(problem, query_mask=None)
-
-
-@slip(
-    "nan-through-mask",
-    "masked values are multiplied by zero instead of left out, so that NaN and ∞ come through",
-    "masked-value",
-    "0 · NaN is NaN: uninitialised memory behind the key lengths of a cache",
-)
-def nan_through_mask(problem: Attention) -> Iterator[Variant]:
-    if problem.masks:
-        yield "", altered(problem, multiplies=True)

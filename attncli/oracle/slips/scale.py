@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from attncli.core.attention import Attention
-from attncli.core.normalize import Normalizer, Softmax
+from attncli.core.normalize import Identity, Normalizer, Softmax
 from attncli.core.step import Array, Namespace
 from attncli.oracle.alter import alter
 from attncli.oracle.slips.slip import Variant, once, slip
@@ -168,15 +168,6 @@ def softmax_over_all(problem: Attention) -> Iterator[Variant]:
         yield "", _across(problem, -2, -1)
 
 
-class Raw(Normalizer):
-    """The scores themselves; what is masked gets 0."""
-
-    name: ClassVar[str] = "none"
-
-    def normalize(self, scores: Array, xp: Namespace) -> tuple[Array, Array | None]:
-        return xp.where(scores == -xp.inf, xp.zeros_like(scores), scores), None
-
-
 @slip(
     "softmax-left-out",
     "the softmax is left out: the scores themselves weigh the values",
@@ -184,7 +175,7 @@ class Raw(Normalizer):
     "linear attention without its normalizer",
 )
 def softmax_left_out(problem: Attention) -> Iterator[Variant]:
-    yield "", replace(problem, normalizer=Raw(problem.normalizer.temperature), sink=None)
+    yield "", replace(problem, normalizer=Identity(problem.normalizer.temperature), sink=None)
 
 
 @slip(

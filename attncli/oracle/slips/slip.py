@@ -35,6 +35,11 @@ class Slip:
     making: Making
     is_fitted: bool
 
+    @property
+    def pairs(self) -> bool:
+        """Whether it is tried together with others: those that are fitted have said all."""
+        return not self.is_fitted and self.part != "precision"
+
     def variants(self, problem: Attention, evidence: Evidence | None) -> Iterable[Variant]:
         """The problems that it computes instead of this one; none where it cannot matter."""
         return self.making(problem, evidence) if self.is_fitted else self.making(problem)
