@@ -154,11 +154,12 @@ class Options:
         text = self.values.get("notation")
         return None if text is None else flag("notation", text).value
 
-    def problem(self, sources: Sequence[str], **more: str) -> "Problem":
-        """The problem of the files and flags; `more` are keys that win over both."""
-        from attncli.files.problem import flag, open_problem
+    def problem(self, sources: Sequence[str], **more: Any) -> "Problem":
+        """The problem of the files and flags; `more` are values of keys that win over both."""
+        from attncli.files.problem import open_problem
+        from attncli.files.types import Entry
 
-        entries = {key: flag(key, text) for key, text in more.items()}
+        entries = {key: Entry(value) for key, value in more.items()}
         return open_problem(sources, {**self.overrides, **entries})
 
     def memory_limit(self) -> int | None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.output import refuse_existing
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
+    from attncli.core.problem import Problem
     from attncli.oracle.verdict import Judge
 
 EPILOG = """\
@@ -60,15 +62,39 @@ def verify(
             "TYPE",
         ),
     ] = None,
+    points: Annotated[
+        bool,
+        typer.Option(
+            "--points",
+            help="mark answer sheets: each step right, wrong, or right given an earlier mistake",
+            rich_help_panel=PANEL,
+            show_default=False,
+            metavar=" ",
+        ),
+    ] = False,
+    dialects: Annotated[
+        bool,
+        typer.Option(
+            "--dialects",
+            help="show where libraries would disagree on this problem (without THEIRS)",
+            rich_help_panel=PANEL,
+            show_default=False,
+            metavar=" ",
+        ),
+    ] = False,
     *,
     options: Options,
 ) -> None:
     """Compare a result with ours; where it differs, name the slip that explains it."""
-    from attncli.files.results import read_results
-    from attncli.formats.verdict import as_json, dumped, text
-
     _refuse_unused(options)
+    if options.output not in (None, "-"):
+        refuse_existing(Path(options.output), options.force)
     problem_files, theirs = split(files)
+    if dialects:
+        if theirs or points:
+            raise UsageError("--dialects compares libraries, not files", expected="PROBLEM alone")
+        _dialects(problem_files, options)
+        return
     judge = _judge(problem_files, options, step, rtol, atol, computed_in)
     if not theirs:
         raise UsageError(
@@ -76,6 +102,14 @@ def verify(
             expected="PROBLEM THEIRS…",
             hint="attncli verify problem.yaml theirs.npz",
         )
+    if points:
+        _points(judge, theirs, options)
+        return
+    if options.format == "csv":
+        raise UsageError("--format csv goes with --points", expected="table or json", found="csv")
+    from attncli.files.results import read_results
+    from attncli.formats.verdict import as_json, dumped, text
+
     verdicts = [judge.verdict(source, read_results(source)) for source in theirs]
     if options.format == "json":
         reports: list[dict[str, Any]] = [as_json(verdict) for verdict in verdicts]
@@ -95,6 +129,54 @@ def verify(
     put(report, options)
     if not all(verdict.same for verdict in verdicts):
         raise typer.Exit(1)
+
+
+def _points(judge: "Judge", theirs: list[str], options: Options) -> None:
+    """Mark every sheet; one that cannot be read stops none of the others."""
+    from attncli.errors import AttncliError
+    from attncli.files.results import read_results
+    from attncli.formats import marks
+    from attncli.formats.verdict import dumped
+    from attncli.oracle.marking import Marker, asked, unread
+
+    marker = Marker(judge.problem, judge.ours, judge.rule)
+    sheets = []
+    for source in theirs:
+        try:
+            sheets.append(marker.marked(source, read_results(source)))
+        except AttncliError as error:
+            sheets.append(unread(source, error))
+    sheets = asked(sheets)
+    if options.format == "json":
+        report = dumped(marks.as_json(sheets))
+    elif options.format == "csv":
+        report = marks.as_csv(sheets)
+    else:
+        display = options.display(judge.problem, to_file=options.output not in (None, "-"))
+        report = marks.text(sheets, display)
+    put(report, options)
+    if not all(sheet.all_right for sheet in sheets):
+        raise typer.Exit(1)
+
+
+def _dialects(sources: list[str], options: Options) -> None:
+    from attncli.files.dialects import DIALECTS, Dialect
+    from attncli.formats.findings import dialects_json, dialects_text
+    from attncli.formats.verdict import dumped
+    from attncli.oracle.dialects import outcomes
+
+    def opened(dialect: Dialect | None) -> "Problem":
+        keys = {} if dialect is None else {"dialect": dialect}
+        return options.problem(sources, dtype="float64", **keys)
+
+    found = outcomes(opened)
+    if options.format == "json":
+        put(dumped(dialects_json(found)), options)
+        return
+    reference = next(outcome for outcome in found if not outcome.refused)
+    problem = opened(DIALECTS[reference.name] if reference.name else None)
+    display = options.display(problem, to_file=options.output not in (None, "-"))
+    put(dialects_text(found, problem.presentation.source, display), options)
 
 
 def split(files: list[str]) -> tuple[list[str], list[str]]:
@@ -177,3 +259,27 @@ def put(report: str, options: Options) -> None:
     commit(path, lambda file: file.write(report.encode("utf-8")), force=options.force)
     if not options.quiet:
         print(plain(f"wrote {path}"), file=sys.stderr)
+
+
+def simulated(sources: list[str], precision: str, options: Options) -> None:
+    """`attend --simulate`: the error budget of a precision."""
+    from attncli.formats import findings
+    from attncli.formats.verdict import dumped
+    from attncli.oracle.budget import budget
+    from attncli.oracle.precision import PRECISIONS
+
+    known = [name for name in PRECISIONS if name != "float64"]
+    if precision not in known:
+        raise UsageError(f"--simulate {precision}", expected=", ".join(known), found=precision)
+    _refuse_unused(options)
+    problem = options.problem(sources, dtype="float64")
+    lines = budget(problem, precision)
+    if options.format == "json":
+        report = dumped(findings.budget_json(lines, precision))
+    elif options.format == "csv":
+        report = findings.budget_csv(lines)
+    else:
+        display = options.display(problem, to_file=options.output not in (None, "-"))
+        source = problem.presentation.source
+        report = findings.budget_text(lines, precision, source, display)
+    put(report, options)

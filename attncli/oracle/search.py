@@ -14,6 +14,7 @@ import numpy as np
 
 from attncli.core.attention import Attention
 from attncli.core.problem import Problem
+from attncli.core.step import Array, Step
 from attncli.errors import AttncliError
 from attncli.files.results import Result
 from attncli.oracle.compare import CLEARLY, Comparison, Numbers, Rule, compared, distance, of
@@ -31,7 +32,7 @@ ENOUGH = 8
 """Numbers that must be in a low precision before it is named for that."""
 
 MOST_PAIRS = 6000
-WORK = 3e9
+WORK = 4e8
 """Scores computed in the search for pairs, at most: half a minute or so."""
 MORE_PAIRS = 300
 """Pairs that are tried after the first that fits."""
@@ -81,6 +82,10 @@ class Search:
     theirs: Mapping[str, Result]
     rule: Rule
     progress: Progress = lambda done, of: None
+    change: Callable[[Step], Array] | None = None
+    """What every run makes of its steps: a sheet's own values before the step in question."""
+    pairs: bool = True
+    """Whether pairs are tried where no single slip fits."""
     tried: int = 0
     """How many slips, or pairs of them, were tried in the end."""
 
@@ -109,7 +114,9 @@ class Search:
             effective.append(applied)
             if fit := self._judged((applied,), made, trace):
                 found.append(fit)
-        return ranked(found or list(self._pairs(self.problem, effective)))
+        if not found and self.pairs:
+            found = list(self._pairs(self.problem, effective))
+        return ranked(found)
 
     def _pairs(self, problem: Attention, singles: list[tuple[Slip, str]]) -> Iterator[Fit]:
         """Pairs of slips of different parts, the common ones first, as many as the work allows."""
@@ -165,7 +172,7 @@ class Search:
     def _run(self, made: Attention) -> Trace | None:
         keep = {*self.base, "heads"} if "output" in self.base else {*self.base}
         try:
-            return solve(made, keep=keep, notation=self.ours.notation)
+            return solve(made, keep=keep, notation=self.ours.notation, change=self.change)
         except (AttncliError, ValueError, IndexError):
             return None  # shapes that the slip made do not fit each other: nobody computed that
 
