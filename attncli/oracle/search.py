@@ -31,6 +31,9 @@ ALIKE = 0.35
 ENOUGH = 8
 """Numbers that must be in a low precision before it is named for that."""
 
+FURTHER = 8.0
+"""How many tolerances of a low precision a run may err whose sums are in it, too."""
+
 MOST_PAIRS = 6000
 WORK = 4e8
 """Scores computed in the search for pairs, at most: half a minute or so."""
@@ -247,7 +250,9 @@ class Search:
             return None
         rule = Rule(computed_in=precision.name, notation=self.rule.notation, keep=self.rule.keep)
         found = compared(self.problem, self.ours, self.theirs, rule)
-        if not all(comparison.same for comparison in found):
+        if not all(
+            comparison.max_abs <= FURTHER * comparison.allowed.max() for comparison in found
+        ):
             return None
         theirs = np.concatenate([c.theirs[c.wrong] for c in found_wrong(self.base)])
         rounded = precision.round(theirs)

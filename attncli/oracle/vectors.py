@@ -259,8 +259,8 @@ def _problem(keys: Keys, tensors: Tensors) -> Problem:
 def write(folder: Path, *, force: bool = False) -> int:
     """Write every case into a folder, and `index.json` last; how many cases there are.
 
-    For each: `ID.npz` and `ID.safetensors` (the tensors; `output` and `lse` in float64), and `ID.json`, a
-    problem for attncli. NPZ has no bfloat16: there these numbers stand as float32.
+    For each: `ID.npz` and `ID.safetensors` (the tensors; `output` and `lse` in float64), and
+    `ID.json`, a problem for attncli. NPZ has no bfloat16: there these numbers stand as float32.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError("it is not a directory", place=Place(str(folder)))

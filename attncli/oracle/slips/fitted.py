@@ -185,7 +185,7 @@ def _from_output(
     if not np.isfinite(value).all():
         return nothing
     n_keys, d_v = value.shape[-2:]
-    if d_v >= n_keys:
+    if d_v >= n_keys and int(np.min(np.linalg.matrix_rank(value))) == n_keys:
         return _kept(weights, theirs @ np.linalg.pinv(value))
     if n_keys > MOST_KEYS or d_v < 3:
         return nothing
