@@ -5,17 +5,18 @@ masks), and otherwise the value of a step, before the recipe goes on with it. Ch
 problems: they can be changed again, so that pairs of slips need nothing more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from attncli.core.attention import Attention
 from attncli.core.step import Array, Namespace, Steps
+from attncli.core.transformer import Decoder, Encoder
 
 When = Literal["always", "after", "shown"]
 """An alteration of a step and of what follows; of what follows only; of what is shown only."""
 
-Change = Callable[[Array, Mapping[str, Array], Namespace], Array]
+Change = Callable[[Array, Mapping[str, Array]], Array]
 """From a step's value, and the earlier steps as they were sent on, to another value."""
 
 
@@ -28,9 +29,34 @@ class Alteration:
     when: When = "always"
 
 
+def changed(steps: Steps, alterations: Sequence[Alteration]) -> Steps:
+    """A recipe with each of its steps altered before it goes on."""
+    sent: dict[str, Array] = {}
+
+    def made(when: When, name: str, value: Array) -> Array:
+        for alteration in alterations:
+            if (alteration.step, alteration.when) == (name, when):
+                value = alteration.change(value, sent)
+        return value
+
+    try:
+        step = next(steps)
+        while True:
+            value = made("always", step.name, step.value)
+            shown = made("shown", step.name, value)
+            answer = yield replace(step, value=shown)
+            # A driver may send something else: the value rounded, or somebody's own.
+            value = answer if shown is value else value
+            value = sent[step.name] = made("after", step.name, value)
+            step = steps.send(value)
+    except StopIteration as end:
+        output: Array = end.value
+        return output
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Altered(Attention):
-    """An attention whose steps are altered, in order."""
+    """An attention whose steps are altered."""
 
     alterations: tuple[Alteration, ...] = ()
     multiplies: bool = False
@@ -41,36 +67,40 @@ class Altered(Attention):
         return super().leaves_out and not self.multiplies
 
     def steps(self, xp: Namespace) -> Steps:
-        """The core's recipe, each of its steps altered before it goes on."""
-        inner = super().steps(xp)
-        sent: dict[str, Array] = {}
-        try:
-            step = next(inner)
-            while True:
-                value = self._changed("always", step.name, step.value, sent, xp)
-                shown = self._changed("shown", step.name, value, sent, xp)
-                answer = yield replace(step, value=shown)
-                # A driver may send something else: the value rounded, or somebody's own.
-                value = answer if shown is value else value
-                value = sent[step.name] = self._changed("after", step.name, value, sent, xp)
-                step = inner.send(value)
-        except StopIteration as end:
-            output: Array = end.value
-            return output
+        return changed(super().steps(xp), self.alterations)
 
-    def _changed(
-        self, when: When, name: str, value: Array, sent: Mapping[str, Array], xp: Namespace
-    ) -> Array:
-        for alteration in self.alterations:
-            if (alteration.step, alteration.when) == (name, when):
-                value = alteration.change(value, sent, xp)
-        return value
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AlteredEncoder(Encoder):
+    """A stack of layers whose steps are altered."""
+
+    alterations: tuple[Alteration, ...] = ()
+
+    def steps(self, xp: Namespace) -> Steps:
+        return changed(super().steps(xp), self.alterations)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AlteredDecoder(Decoder):
+    """A stack of decoder layers whose steps are altered."""
+
+    alterations: tuple[Alteration, ...] = ()
+
+    def steps(self, xp: Namespace) -> Steps:
+        return changed(super().steps(xp), self.alterations)
 
 
 def altered(problem: Attention, **more: Any) -> Altered:
     """The same attention, able to be altered."""
     own = {field.name: getattr(problem, field.name) for field in fields(problem)}
     return Altered(**{**own, **more})
+
+
+def altered_layers(problem: Encoder, *alterations: Alteration) -> Encoder:
+    """The same stack of layers with alterations, whose steps have their whole names."""
+    own = {field.name: getattr(problem, field.name) for field in fields(problem)}
+    kind = AlteredDecoder if isinstance(problem, Decoder) else AlteredEncoder
+    return kind(**{**own, "alterations": alterations})
 
 
 def alter(problem: Attention, step: str, change: Change, *, when: When = "always") -> Altered:

@@ -15,11 +15,13 @@ import numpy as np
 from attncli.core.attention import Attention
 from attncli.core.problem import Problem
 from attncli.core.step import Array, Step
+from attncli.core.transformer import Encoder
 from attncli.errors import AttncliError
 from attncli.files.results import Result
 from attncli.oracle.compare import CLEARLY, Comparison, Numbers, Rule, compared, distance, of
 from attncli.oracle.precision import PRECISIONS
 from attncli.oracle.slips import SLIPS, Evidence, Slip
+from attncli.oracle.slips.layers import in_layers
 from attncli.solve import Trace, solve
 
 NEARER = 0.05
@@ -100,14 +102,7 @@ class Search:
 
     def fits(self) -> list[Fit]:
         """What reproduces theirs, best first; pairs only where no single slip does."""
-        if not isinstance(self.problem, Attention) or not self.base:
-            return []
-        evidence = Evidence(self.ours, self.theirs)
-        singles = [
-            ((slip, detail), made)
-            for slip in SLIPS.values()
-            for detail, made in _variants(slip, self.problem, evidence)
-        ]
+        singles = list(self._singles()) if self.base else []
         self.tried = len(singles)
         found, effective = [], []
         for applied, made in singles:
@@ -117,9 +112,20 @@ class Search:
             effective.append(applied)
             if fit := self._judged((applied,), made, trace):
                 found.append(fit)
-        if not found and self.pairs:
+        if not found and self.pairs and isinstance(self.problem, Attention):
             found = list(self._pairs(self.problem, effective))
         return ranked(found)
+
+    def _singles(self) -> Iterator[tuple[tuple[Slip, str], Problem]]:
+        """Every slip in every way that it can be made here."""
+        if isinstance(self.problem, Attention):
+            evidence = Evidence(self.ours, self.theirs)
+            for slip in SLIPS.values():
+                for detail, made in _variants(slip, self.problem, evidence):
+                    yield (slip, detail), made
+        elif isinstance(self.problem, Encoder):
+            for slip, (detail, layers) in in_layers(self.problem):
+                yield (slip, detail), layers
 
     def _pairs(self, problem: Attention, singles: list[tuple[Slip, str]]) -> Iterator[Fit]:
         """Pairs of slips of different parts, the common ones first, as many as the work allows."""
@@ -145,14 +151,14 @@ class Search:
                 yield fit
         self.progress(len(pairs), len(pairs))
 
-    def judged(self, applied: Applied, made: Attention) -> Fit | None:
+    def judged(self, applied: Applied, made: Problem) -> Fit | None:
         """The slips as a fit; None where they do not reproduce theirs, or nothing else."""
         trace = self._run(made)
         if trace is None or not self._differs(trace):
             return None
         return self._judged(applied, made, trace)
 
-    def _judged(self, applied: Applied, made: Attention, trace: Trace) -> Fit | None:
+    def _judged(self, applied: Applied, made: Problem, trace: Trace) -> Fit | None:
         if any(slip.part == "precision" for slip, _ in applied):
             return self._in_low_precision(applied, made, trace)
         if not self._is_near(trace):
@@ -172,7 +178,7 @@ class Search:
         """The steps of theirs that differ from ours."""
         return {name for name, comparison in self.base.items() if not comparison.same}
 
-    def _run(self, made: Attention) -> Trace | None:
+    def _run(self, made: Problem) -> Trace | None:
         keep = {*self.base, "heads"} if "output" in self.base else {*self.base}
         try:
             return solve(made, keep=keep, notation=self.ours.notation, change=self.change)
@@ -228,7 +234,7 @@ class Search:
                 digits += float(np.clip(np.nan_to_num(ratio), 0, 16).sum())
         return digits >= log10(max(self.tried, 1)) + 1
 
-    def _in_low_precision(self, applied: Applied, made: Attention, trace: Trace) -> Fit | None:
+    def _in_low_precision(self, applied: Applied, made: Problem, trace: Trace) -> Fit | None:
         """A low precision is no single result: its order of sums is not known.
 
         So theirs must be as near as that precision comes; and its numbers be of that type, or have

@@ -1,4 +1,4 @@
-"""PyTorch run for real: its results saved as a user would save them, and verified from the files."""
+"""PyTorch run for real: its results saved as a user saves them, and verified from the files."""
 
 import json
 from collections.abc import Callable

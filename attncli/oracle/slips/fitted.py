@@ -57,7 +57,7 @@ def _ordered(problem: Attention, axis: str, order: list[int]) -> Attention:
         if axis == "query" and name in ("key", "value"):
             continue
 
-        def change(x: Array, sent: Any, xp: Any, name: str = name) -> Array:
+        def change(x: Array, sent: Any, name: str = name) -> Array:
             joined = place < -2 and problem.joins and name in ("joined", "output")
             at = place + joined + (name == "lse")
             fits = x.ndim >= -at and x.shape[at] == len(order) and not (joined and axis == "head")
@@ -226,7 +226,7 @@ def _dropped(
     if evidence.ours.notation == "columns":
         kept = np.swapaxes(kept, -1, -2)
 
-    def change(x: Array, sent: Any, xp: Any) -> Array:
+    def change(x: Array, sent: Any) -> Array:
         return np.where(kept, x * factor, 0.0) if kept.shape == x.shape else x
 
     return alter(problem, step, change)
@@ -257,4 +257,4 @@ def _round_inputs(precision: Precision) -> Callable[[Numbers], Numbers]:
 
 
 def _rounded(precision: Precision) -> Change:
-    return lambda x, sent, xp: precision.round(x).astype(x.dtype)
+    return lambda x, sent: precision.round(x).astype(x.dtype)

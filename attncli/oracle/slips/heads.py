@@ -33,7 +33,7 @@ def kv_heads_tiled(problem: Attention) -> Iterator[Variant]:
 def _served(problem: Attention, order: Array) -> Attention:
     """The problem with another key head for each query head."""
 
-    def chosen(value: Array, sent: Any, xp: Any) -> Array:
+    def chosen(value: Array, sent: Any) -> Array:
         return np.take(value, order, axis=-3)
 
     return alter(alter(problem, "key", chosen, when="after"), "value", chosen, when="after")
@@ -118,7 +118,7 @@ def heads_joined_in_memory(problem: Attention) -> Iterator[Variant]:
     if problem.n_heads < 2:
         return
     if problem.joins:
-        yield "", alter(problem, "joined", lambda x, sent, xp: np.reshape(sent["heads"], x.shape))
+        yield "", alter(problem, "joined", lambda x, sent: np.reshape(sent["heads"], x.shape))
     elif problem.value is not None and problem.projections.output is None:
         yield "", alter(problem, "output", once(unviewed))
 
@@ -168,7 +168,7 @@ def _over_heads(problem: Attention, masks: tuple[Band, ...]) -> Attention:
         projections=Projections(),
     )
 
-    def back(output: Array, sent: Any, xp: Any) -> Array:
+    def back(output: Array, sent: Any) -> Array:
         output = np.moveaxis(output, -3, -2)
         if problem.joins:
             output = join(output, np)
@@ -190,7 +190,7 @@ def heads_averaged(problem: Attention) -> Iterator[Variant]:
     step = "heads" if "heads" in problem.step_names() else "output"
     yield "each replaced by the mean", alter(problem, step, once(_mean_for_all))
     if step == "heads":
-        yield "", alter(problem, "output", lambda x, sent, xp: np.mean(sent["heads"], axis=-3))
+        yield "", alter(problem, "output", lambda x, sent: np.mean(sent["heads"], axis=-3))
     else:
         yield "", alter(problem, "output", once(lambda x: np.mean(x, axis=-3)))
 
@@ -231,7 +231,7 @@ def axes_moved(problem: Attention) -> Iterator[Variant]:
 
 
 def _swapped(a: int, b: int) -> Change:
-    return lambda x, sent, xp: np.swapaxes(x, a, b)
+    return lambda x, sent: np.swapaxes(x, a, b)
 
 
 def result_rank(problem: Attention) -> int:

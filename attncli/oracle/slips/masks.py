@@ -162,7 +162,7 @@ def mask_after_softmax(problem: Attention) -> Iterator[Variant]:
 
 
 def _hidden(shown: Array) -> Change:
-    return lambda weights, sent, xp: np.where(shown, weights, 0.0)
+    return lambda weights, sent: np.where(shown, weights, 0.0)
 
 
 def _kind(mask: Mask) -> str:

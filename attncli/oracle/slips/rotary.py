@@ -87,8 +87,8 @@ def rope_on_values(problem: Attention) -> Iterator[Variant]:
         return
     first, last = problem.n_past, problem.n_past + problem.n_new_keys
 
-    def rotated(value: Array, sent: object, xp: Namespace) -> Array:
-        new = turn.key(value[..., first:last, :], xp)
+    def rotated(value: Array, sent: object) -> Array:
+        new = turn.key(value[..., first:last, :], np)
         return np.concatenate([value[..., :first, :], new, value[..., last:, :]], axis=-2)
 
     yield "", alter(problem, "value", rotated)

@@ -27,7 +27,7 @@ def _before_cap(sent: Any) -> Array:
 )
 def softcap_left_out(problem: Attention) -> Iterator[Variant]:
     if problem.softcap is not None:
-        yield "", alter(problem, "capped", lambda x, sent, xp: _before_cap(sent))
+        yield "", alter(problem, "capped", lambda x, sent: _before_cap(sent))
 
 
 @slip(
@@ -41,7 +41,7 @@ def softcap_after_mask(problem: Attention) -> Iterator[Variant]:
     last = "masked" if problem.masks else "biased"
     if cap is None or last not in problem.step_names():
         return
-    through = alter(problem, "capped", lambda x, sent, xp: _before_cap(sent), when="after")
+    through = alter(problem, "capped", lambda x, sent: _before_cap(sent), when="after")
     yield "", alter(through, last, once(lambda x: cap * np.tanh(x / cap)))
 
 
@@ -56,9 +56,7 @@ def softcap_before_scale(problem: Attention) -> Iterator[Variant]:
     if cap is not None and scale is not None:
         yield (
             "",
-            alter(
-                problem, "capped", lambda x, sent, xp: cap * np.tanh(sent["scores"] / cap) * scale
-            ),
+            alter(problem, "capped", lambda x, sent: cap * np.tanh(sent["scores"] / cap) * scale),
         )
 
 
@@ -164,7 +162,7 @@ def bias_scaled(problem: Attention) -> Iterator[Variant]:
             alter(
                 problem,
                 "biased",
-                lambda x, sent, xp: sent["scaled"] + (x - sent["scaled"]) * scale,
+                lambda x, sent: sent["scaled"] + (x - sent["scaled"]) * scale,
             ),
         )
 
@@ -211,7 +209,7 @@ def sink_in_values(problem: Attention) -> Iterator[Variant]:
         alter(
             problem,
             last,
-            lambda x, sent, xp: x + 1 - np.sum(sent["weights"], axis=-1, keepdims=True),
+            lambda x, sent: x + 1 - np.sum(sent["weights"], axis=-1, keepdims=True),
         ),
     )
     yield (
@@ -219,7 +217,7 @@ def sink_in_values(problem: Attention) -> Iterator[Variant]:
         alter(
             problem,
             last,
-            lambda x, sent, xp: x * (1 - np.sum(sent["weights"], axis=-1, keepdims=True)),
+            lambda x, sent: x * (1 - np.sum(sent["weights"], axis=-1, keepdims=True)),
         ),
     )
 
@@ -227,7 +225,7 @@ def sink_in_values(problem: Attention) -> Iterator[Variant]:
 def _given_to(place: int) -> Any:
     """The sink's weight, which is missing from the sum, given to one key."""
 
-    def change(weights: Array, sent: Any, xp: Any) -> Array:
+    def change(weights: Array, sent: Any) -> Array:
         given = weights.copy()
         given[..., place] += 1 - np.sum(weights, axis=-1)
         return given
@@ -248,7 +246,7 @@ def sink_without_maximum(problem: Attention) -> Iterator[Variant]:
     n = problem.step_names()
     last = next(name for name in ("masked", "biased", "capped", "scaled", "scores") if name in n)
 
-    def change(weights: Array, sent: Any, xp: Any) -> Array:
+    def change(weights: Array, sent: Any) -> Array:
         scores = sent[last] / normalizer.temperature
         top = scores.max(axis=-1, keepdims=True)
         top = np.where(top == -np.inf, 0.0, top)

@@ -11,7 +11,8 @@ from attncli.solve import Trace
 Variant = tuple[str, Attention]
 """What is special about it, in a few words or none, and the problem that a slip computes."""
 
-Making = Callable[..., Iterable[Variant]]
+Making = Callable[..., Iterable[tuple[str, Any]]]
+"""From an attention (or, for slips of layers, an encoder) to what a slip makes of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,5 +64,5 @@ def slip(
 
 
 def once(change: Any) -> Any:
-    """Shorthand for a change of a step that needs neither the earlier ones nor the namespace."""
-    return lambda value, sent, xp: change(value)
+    """Shorthand for a change of a step that does not need the earlier ones."""
+    return lambda value, sent: change(value)

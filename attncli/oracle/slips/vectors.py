@@ -54,7 +54,7 @@ def value_is_key(problem: Attention) -> Iterator[Variant]:
     if _alike(problem, "key", "value"):
         yield "", _with(problem, value="key")
         if problem.rotary is not None:
-            yield "rotated ones", alter(problem, "value", lambda value, sent, xp: sent["key"])
+            yield "rotated ones", alter(problem, "value", lambda value, sent: sent["key"])
 
 
 @slip(
