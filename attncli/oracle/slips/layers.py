@@ -8,7 +8,6 @@ import numpy as np
 
 from attncli.core.attention import Attention
 from attncli.core.layers import DecoderLayer, EncoderLayer, LayerNorm, MultiHead
-from attncli.core.similarity import ACTIVATIONS
 from attncli.core.step import Array, Namespace
 from attncli.core.transformer import Encoder, sinusoidal
 from attncli.errors import AttncliError
@@ -157,7 +156,7 @@ def norm_unbiased(problem: Encoder) -> Iterator[Made]:
 )
 def activation(problem: Encoder) -> Iterator[Made]:
     own = problem.layers[0].feed_forward.activation
-    for name in ACTIVATIONS:
+    for name in ("relu", "gelu", "gelu-tanh", "silu"):
         if name != own:
             layers: Any = tuple(
                 replace(layer, feed_forward=replace(layer.feed_forward, activation=name))
