@@ -73,14 +73,13 @@ def read_results(reference: str) -> dict[str, Result]:
         }
     else:
         found = {"": _tensor(load(str(path), Path(), Place(str(path))).array)}
-    if name is not None:
-        if name not in found:
-            raise no_member(path, name, [key for key in found if key], Place(reference))
-        return {NAMES.get(name, name): found[name]}
-    if "" in found:
-        return found
     ours = {NAMES.get(key, key): result for key, result in found.items()}
-    return ours if len(ours) == len(found) else found
+    ours = ours if len(ours) == len(found) else found
+    if name is None:
+        return ours
+    if name not in {**found, **ours}:
+        raise no_member(path, name, [key for key in found if key], Place(reference))
+    return {NAMES.get(name, name): {**ours, **found}[name]}
 
 
 def _split(reference: str) -> tuple[Path, str | None]:

@@ -148,9 +148,10 @@ def _told(outcome: Outcome, reference: Outcome) -> str:
         return "the same"
     if comparison.first is None:
         return "another shape"
+    amount = f"by {_number(comparison.max_abs)} " if isfinite(comparison.max_abs) else ""
     ours, theirs = comparison.ours[comparison.first], comparison.theirs[comparison.first]
     return (
-        f"differs by {_number(comparison.max_abs)} in {comparison.differing} of "
+        f"differs {amount}in {comparison.differing} of "
         f"{comparison.wrong.size} numbers, first output{list(comparison.first)}: "
         f"{ours:.6g} becomes {theirs:.6g}"
     )

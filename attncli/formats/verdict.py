@@ -101,7 +101,7 @@ def _named(comparison: Comparison, labels: Labels) -> str:
 
 
 def _where(comparison: Comparison, paper: Paper) -> Panel:
-    where = sentence(comparison)
+    where = sentence(comparison) if comparison.fits else ""
     lines = _wrapped(paper, f"{comparison.name} differs {_in(where)}") if where else []
     for heading, rows in pictures(comparison, ascii=paper.display.ascii):
         if heading:

@@ -99,7 +99,8 @@ def _habits(dialect: Dialect, outcome: Outcome, open_problem: Opening) -> tuple[
         other = _outcome("", "", open_problem, without).output
         if other is None or _apart(outcome.output, other):
             if field.name == "masked_by":
-                habits.append(f"{choice:g} is added to masked scores".replace("-", "−"))
+                amount = f"{choice:.0e}".replace("-", "−").replace("e+0", "e")
+                habits.append(f"{amount} is added to masked scores")
             else:
                 habits.append(HABITS[field.name][choice])
     return tuple(habits)

@@ -114,8 +114,9 @@ def _sums(comparison: Comparison) -> Iterator[str]:
     else:
         low, high = float(sums.min()), float(sums.max())
         wrong = int((np.abs(sums - ours) > slack).sum())
-        between = f"{low:.4g}" if low == high else f"from {low:.4g} to {high:.4g}"
-        yield f"the {what} of {comparison.name} sum to {between}; {wrong} of {sums.size} wrongly"
+        between = f"the sum {low:.4g}" if low == high else f"sums from {low:.4g} to {high:.4g}"
+        told = f"the {what} of {comparison.name} have {between}"
+        yield f"{told}: {wrong} of {sums.size} are wrong"
     if comparison.theirs.min() < 0 <= comparison.ours.min():
         yield f"{comparison.name} has negative numbers, down to {comparison.theirs.min():.4g}"
 

@@ -17,8 +17,8 @@ from attncli.core.step import Step
 from attncli.errors import AttncliError, InputError, Place
 from attncli.files.results import Result
 from attncli.oracle.arithmetic import worked
-from attncli.oracle.carried import expected, in_core, theirs_sent
-from attncli.oracle.compare import Comparison, Numbers, Rule, compare, of
+from attncli.oracle.carried import expected, theirs_sent
+from attncli.oracle.compare import Comparison, Numbers, Rule, compare, distance, of
 from attncli.oracle.search import Fit, Search
 from attncli.solve import Trace, solve
 
@@ -85,6 +85,7 @@ class Marker:
     ours: Trace
     rule: Rule
 
+    @np.errstate(all="ignore")
     def marked(self, source: str, results: Mapping[str, Result]) -> Marked:
         """A sheet with its marks. Raises `InputError` where no step of it is one of ours."""
         names = [name for name in self.ours.names if name != "lse"]
@@ -115,10 +116,10 @@ class Marker:
                 marks[name] = "carried" if "wrong" in marks.values() else "right"
             else:
                 marks[name] = "wrong"
-                first = first or follows
+                first = first or whole
         if first is None:
             return Marked(source, marks)
-        return Marked(source, marks, self._mistake(first, sheet), self._slip(first, sheet))
+        return Marked(source, marks, self._mistake(first), self._slip(first, sheet))
 
     # --- pieces
 
@@ -143,7 +144,7 @@ class Marker:
                 for name, result in sheet.items()
             }
             for name, step in self._given(unrounded).items():
-                apart = np.abs(np.asarray(step.value) - np.asarray(given[name].value))
+                apart = np.abs(distance(np.asarray(given[name].value), np.asarray(step.value)))
                 moved[name] = np.maximum(moved[name], np.where(np.isfinite(apart), apart, 0.0))
         return {name: SLACK * amount for name, amount in moved.items()}
 
@@ -164,31 +165,24 @@ class Marker:
             value = np.where(result.blank & ~np.isfinite(step.value), step.value, value)
         return compare(Step(name, step.value, step.axes), value, rtol, atol)
 
-    def _mistake(self, wrong: Comparison, sheet: Mapping[str, Result]) -> Mistake:
+    def _mistake(self, wrong: Comparison) -> Mistake:
         if wrong.first is None:
             shapes = (" × ".join(map(str, side.shape)) for side in (wrong.ours, wrong.theirs))
             remark = "the table is {1}, not {0}".format(*shapes)
             return Mistake(wrong.name, (), float("nan"), float("nan"), remark=remark)
         place = wrong.first
-        seen: dict[str, Step] = {}
-        solve(self.problem, keep=(), change=theirs_sent(sheet, self.ours.notation, seen))
-        sent = {name: self._sent(step, sheet) for name, step in seen.items()}
-        axes = seen[wrong.name].axes if wrong.name in seen else wrong.axes
-        core = tuple(place[wrong.axes.index(axis)] for axis in axes)
+        # All that stands before the first mistake is right: the solution's own numbers show why.
+        core = solve(self.problem, notation="rows")
+        sent = {step.name: np.asarray(step.value) for step in core.steps}
+        axes = core.step(wrong.name).axes if wrong.name in core else wrong.axes
+        at = tuple(place[wrong.axes.index(axis)] for axis in axes)
         return Mistake(
             wrong.name,
             place,
             float(wrong.ours[place]),
             float(wrong.theirs[place]),
-            worked(self.problem, sent, wrong.name, core) if len(core) > 1 else "",
+            worked(self.problem, sent, wrong.name, at) if len(at) > 1 else "",
         )
-
-    def _sent(self, step: Step, sheet: Mapping[str, Result]) -> Numbers:
-        if step.name in sheet:
-            value = in_core(sheet[step.name], step, self.ours.notation)
-            if value is not None:
-                return value
-        return np.asarray(step.value)
 
     def _slip(self, wrong: Comparison, sheet: Mapping[str, Result]) -> Fit | None:
         """The slip that gives the first wrong step, from what stands before it on the sheet."""

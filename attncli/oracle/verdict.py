@@ -7,7 +7,7 @@ import numpy as np
 
 from attncli.core.attention import Attention
 from attncli.core.problem import Problem
-from attncli.errors import InputError, Place
+from attncli.errors import InputError, Place, UsageError
 from attncli.files.results import Result
 from attncli.oracle.compare import Comparison, Numbers, Rule, compared, distance
 from attncli.oracle.facts import facts
@@ -51,6 +51,7 @@ class Judge:
     """The one step that is looked at."""
     progress: Callable[[int, int], None] = field(default=lambda done, of: None)
 
+    @np.errstate(all="ignore")
     def verdict(self, source: str, results: Mapping[str, Result]) -> Verdict:
         """Theirs beside ours. Raises `InputError` where there is nothing in common."""
         theirs = self._named(source, results)
@@ -79,6 +80,12 @@ class Judge:
         """Theirs by the names of our steps: `--step`, the file's own, or what its name says."""
         names = {*self.ours.names, "output"}
         if self.step is not None:
+            if self.step not in names:
+                raise UsageError(
+                    f"--step {self.step}: this problem has no such step",
+                    expected=", ".join(dict.fromkeys([*self.ours.names, "output"])),
+                    found=self.step,
+                )
             chosen = results.get(self.step)
             if chosen is None and len(results) == 1:
                 (chosen,) = results.values()
