@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +29,6 @@ attncli verify problem.yaml sheets/*.yaml --points"""
 
 FORMATS = ("table", "json", "csv")
 PANEL = "Comparison"
-NOT_HERE = ("steps", "focus")
 
 
 def _option(names: str, help: str, metavar: str) -> Any:
@@ -37,7 +37,7 @@ def _option(names: str, help: str, metavar: str) -> Any:
     )
 
 
-@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE)
+@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, but=("steps", "focus", "digits"))
 def verify(
     files: Annotated[
         list[str],
@@ -86,7 +86,9 @@ def verify(
     options: Options,
 ) -> None:
     """Compare a result with ours; where it differs, name the slip that explains it."""
-    _refuse_unused(options)
+    _refuse_format(options)
+    if options.format == "csv" and not points:
+        raise UsageError("--format csv goes with --points", expected="table or json", found="csv")
     if options.output not in (None, "-"):
         refuse_existing(Path(options.output), options.force)
     problem_files, theirs = split(files)
@@ -105,8 +107,7 @@ def verify(
     if points:
         _points(judge, theirs, options)
         return
-    if options.format == "csv":
-        raise UsageError("--format csv goes with --points", expected="table or json", found="csv")
+    started = perf_counter()
     from attncli.files.results import read_results
     from attncli.formats.verdict import as_json, dumped, text
 
@@ -127,6 +128,8 @@ def verify(
             text(verdict, display, presentation.source, presentation.labels) for verdict in verdicts
         )
     put(report, options)
+    if options.verbose and not options.quiet:
+        print(f"compared and searched in {perf_counter() - started:.3g} s", file=sys.stderr)
     if not all(verdict.same for verdict in verdicts):
         raise typer.Exit(1)
 
@@ -239,7 +242,7 @@ def _progress(options: Options) -> Callable[[int, int], None]:
     return progress
 
 
-def _refuse_unused(options: Options) -> None:
+def _refuse_format(options: Options) -> None:
     if options.format is not None and options.format not in FORMATS:
         raise UsageError(
             f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
@@ -271,9 +274,13 @@ def simulated(sources: list[str], precision: str, options: Options) -> None:
     known = [name for name in PRECISIONS if name != "float64"]
     if precision not in known:
         raise UsageError(f"--simulate {precision}", expected=", ".join(known), found=precision)
-    _refuse_unused(options)
+    _refuse_format(options)
+    for name in ("focus", "digits"):
+        if options.values.get(name) is not None:
+            raise UsageError(f"--{name} goes with the steps themselves, not with --simulate")
     problem = options.problem(sources, dtype="float64")
-    lines = budget(problem, precision)
+    chosen = options.display(problem).steps
+    lines = [line for line in budget(problem, precision) if chosen is None or line.name in chosen]
     if options.format == "json":
         report = dumped(findings.budget_json(lines, precision))
     elif options.format == "csv":

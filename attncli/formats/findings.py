@@ -77,7 +77,8 @@ def budget_text(lines: Sequence[Line], precision: str, source: str, display: Dis
         most = max(finite, key=lambda line: line.added / line.largest if line.largest else 0)
         if most.added:
             sentence = f"{most.name} adds most for its size: {most.added / most.largest:.2g} of it"
-            panel += [paper.line(), paper.line(Span(paper.own(sentence)))]
+            wrapped = paper.wrap(paper.own(sentence), paper.width)
+            panel += [paper.line(), *(paper.line(Span(line)) for line in wrapped)]
     return written(panel, display)
 
 

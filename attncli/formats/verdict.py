@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from attncli.core.labels import Labels
 from attncli.formats.display import Display
-from attncli.formats.layout import Line, Panel, Paper, Span
+from attncli.formats.layout import Line, Panel, Paper, Span, packed
 from attncli.formats.table import written
 from attncli.oracle.compare import Comparison
 from attncli.oracle.pattern import pictures, sentence
@@ -103,14 +103,18 @@ def _named(comparison: Comparison, labels: Labels) -> str:
 def _where(comparison: Comparison, paper: Paper) -> Panel:
     where = sentence(comparison) if comparison.fits else ""
     lines = _wrapped(paper, f"{comparison.name} differs {_in(where)}") if where else []
+    panels: list[Panel] = []
+    bar = "|" if paper.display.ascii else "│"
     for heading, rows in pictures(comparison, ascii=paper.display.ascii):
-        if heading:
-            shown = heading.replace(" · ", " | ") if paper.display.ascii else heading
-            lines.append(paper.line(Span("  " + shown, "dim")))
-        bar = "|" if paper.display.ascii else "│"
-        for row in rows:
-            if paper.measure(row) + 4 <= paper.width:
-                lines.append(paper.line(Span("  "), Span(bar, "dim"), Span(row), Span(bar, "dim")))
+        shown = heading.replace(" · ", " | ") if paper.display.ascii else heading
+        panel = [paper.line(Span("  " + shown, "dim"))] if heading else []
+        panel += [
+            paper.line(Span("  "), Span(bar, "dim"), Span(row), Span(bar, "dim")) for row in rows
+        ]
+        if all(line.width <= paper.width for line in panel):
+            panels.append(panel)
+    for row_of_panels in packed(panels, paper.width):
+        lines += row_of_panels
     return lines
 
 

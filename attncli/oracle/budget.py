@@ -4,10 +4,11 @@ The steps are driven with each value rounded before the recipe goes on, beside t
 float64 (inputs rounded first; sums inside a step are exact, as with a wide accumulator).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from attncli.core.arrangement import shown
 from attncli.core.problem import Problem
 from attncli.core.step import Step
 from attncli.oracle.compare import Numbers, distance
@@ -35,7 +36,7 @@ class Line:
 
 def budget(problem: Problem, name: str) -> list[Line]:
     """The budget of a problem in float64, for the precision of this name; inputs come first."""
-    precision = PRECISIONS[name]
+    precision, notation = PRECISIONS[name], problem.presentation.notation
     exact: dict[str, Step] = {}
 
     def kept(step: Step) -> Numbers:
@@ -50,7 +51,11 @@ def budget(problem: Problem, name: str) -> list[Line]:
     def simulated(step: Step) -> Numbers:
         value = np.asarray(step.value, dtype=np.float64)
         coarse = precision.round(value).astype(np.float64)
-        lines.append(_line(step.name, value, coarse, np.asarray(exact[step.name].value)))
+        own = np.asarray(exact[step.name].value)
+        as_shown = (
+            shown(replace(step, value=array), notation, np).value for array in (value, coarse, own)
+        )
+        lines.append(_line(step.name, *as_shown))
         return coarse
 
     solve(rounded, keep=(), change=simulated)
