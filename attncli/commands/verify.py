@@ -1,7 +1,6 @@
 """`verify`: somebody's result beside ours, and the slip that explains a difference."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ from attncli.errors import UsageError
 
 if TYPE_CHECKING:
     from attncli.core.problem import Problem
+    from attncli.oracle.search import Progress
     from attncli.oracle.verdict import Judge
 
 EPILOG = """\
@@ -228,15 +228,18 @@ def _judge(
     return Judge(problem, ours, rule, step, _progress(options))
 
 
-def _progress(options: Options) -> Callable[[int, int], None]:
-    """Says how far the search for pairs is, on a terminal that can show it."""
+def _progress(options: Options) -> "Progress":
+    """Says how far a search is that takes longer than a moment, on a terminal that can show it."""
     quiet = options.quiet or not sys.stderr.isatty()
+    started, shown = perf_counter(), False
 
-    def progress(done: int, of: int) -> None:
-        if quiet or (done % 50 and done < of):
+    def progress(what: str, done: int, of: int) -> None:
+        nonlocal shown
+        if quiet or (perf_counter() - started < 1 and not shown):
             return
-        end = "\r\x1b[K" if done >= of else ""
-        sys.stderr.write(f"\rno single slip fits; pairs: {done} of {of}{end}")
+        shown = done < of
+        text = f"differs; trying {what}: {done} of {of}" if shown else ""
+        sys.stderr.write(f"\r{text}\x1b[K")
         sys.stderr.flush()
 
     return progress

@@ -124,6 +124,9 @@ def _in(where: str) -> str:
 
 def _explained(verdict: Verdict, paper: Paper) -> Panel:
     lines: Panel = []
+    if not verdict.fits and not verdict.tried:
+        lines += _wrapped(paper, "No slips are known for this kind of problem.", "head")
+        return [*lines, *(line for fact in verdict.facts for line in _item(paper, fact))]
     if not verdict.fits:
         lines += _wrapped(
             paper, f"No known slip gives these numbers ({verdict.tried} tried).", "head"
@@ -132,7 +135,9 @@ def _explained(verdict: Verdict, paper: Paper) -> Panel:
             lines += _item(paper, fact)
         return lines
     best, *others = verdict.fits
-    lines += _wrapped(paper, f"Your output is what you get when {best.sentence}.", "head")
+    last = [comparison.name for comparison in verdict.comparisons if not comparison.same][-1]
+    verb = "are" if last.endswith("s") else "is"
+    lines += _wrapped(paper, f"Your {last} {verb} what you get when {best.sentence}.", "head")
     lines += _item(paper, f"with it, {_number(best.max_abs)} apart", f"slip: {best.name}")
     lines += _item(paper, f"known from: {best.known_from}")
     for other in others[: MOST_SLIPS - 1]:

@@ -6,10 +6,14 @@ import numpy as np
 
 from attncli.core.attention import Attention
 from attncli.core.problem import Problem
+from attncli.core.step import Step
 from attncli.files.results import Result
 from attncli.oracle.carried import expected
 from attncli.oracle.compare import Comparison, Numbers, Rule, compare
 from attncli.solve import Trace, solve
+
+NEAR = (1e-3, 1e-3)
+"""rtol and atol at which numbers in another shape are taken for ours."""
 
 
 def facts(
@@ -27,6 +31,9 @@ def facts(
             f"{_listed(right)} {'is' if len(right) == 1 else 'are'} right; the first step that "
             f"differs is {wrong[0].name}"
         )
+    for comparison in wrong:
+        if not comparison.fits:
+            yield from _reshaped(comparison)
     yield from _consequences(problem, trace, theirs, rule, wrong)
     for comparison in wrong:
         if comparison.fits:
@@ -61,6 +68,17 @@ def _consequences(
     if follows:
         verb = "follows" if len(follows) == 1 else "follow"
         yield f"{_listed(follows)} {verb} from what stands before: only the rest is to be explained"
+
+
+def _reshaped(comparison: Comparison) -> Iterator[str]:
+    """Whether theirs are our numbers in another shape: axes of 1, or batch and heads in one."""
+    if comparison.theirs.size != comparison.ours.size:
+        return
+    step = Step(comparison.name, comparison.ours, comparison.axes)
+    theirs = comparison.theirs.reshape(comparison.ours.shape)
+    shape = " × ".join(map(str, comparison.ours.shape))
+    if compare(step, theirs, *NEAR).same:
+        yield f"{comparison.name} has the right numbers: reshape it to ({shape})"
 
 
 def _lost(comparison: Comparison) -> Iterator[str]:

@@ -19,7 +19,7 @@ from attncli.core.transformer import Encoder
 from attncli.errors import AttncliError
 from attncli.files.results import Result
 from attncli.oracle.compare import CLEARLY, Comparison, Numbers, Rule, compared, distance, of
-from attncli.oracle.precision import PRECISIONS
+from attncli.oracle.precision import PRECISIONS, Precision
 from attncli.oracle.slips import SLIPS, Evidence, Slip
 from attncli.oracle.slips.layers import in_layers
 from attncli.solve import Trace, solve
@@ -42,7 +42,8 @@ WORK = 4e8
 MORE_PAIRS = 300
 """Pairs that are tried after the first that fits."""
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int], None]
+"""Told what is tried (`slips`, `pairs`), how many are done, and of how many."""
 Applied = tuple[tuple[Slip, str], ...]
 
 
@@ -86,7 +87,7 @@ class Search:
     ours: Trace
     theirs: Mapping[str, Result]
     rule: Rule
-    progress: Progress = lambda done, of: None
+    progress: Progress = lambda what, done, of: None
     change: Callable[[Step], Array] | None = None
     """What every run makes of its steps: a sheet's own values before the step in question."""
     pairs: bool = True
@@ -105,13 +106,15 @@ class Search:
         singles = list(self._singles()) if self.base else []
         self.tried = len(singles)
         found, effective = [], []
-        for applied, made in singles:
+        for done, (applied, made) in enumerate(singles):
+            self.progress("slips", done, len(singles))
             trace = self._run(made)
             if trace is None or not self._differs(trace):
                 continue
             effective.append(applied)
             if fit := self._judged((applied,), made, trace):
                 found.append(fit)
+        self.progress("slips", len(singles), len(singles))
         if not found and self.pairs and isinstance(self.problem, Attention):
             found = list(self._pairs(self.problem, effective))
         return ranked(found)
@@ -142,14 +145,14 @@ class Search:
         self.tried += len(pairs)
         last = len(pairs)
         for done, (first, second) in enumerate(pairs):
-            self.progress(done, len(pairs))
+            self.progress("pairs", done, len(pairs))
             if done > last:
                 break
             made = remade((first, second), problem)
             if made is not None and (fit := self.judged((first, second), made)):
                 last = min(last, done + MORE_PAIRS)
                 yield fit
-        self.progress(len(pairs), len(pairs))
+        self.progress("pairs", len(pairs), len(pairs))
 
     def judged(self, applied: Applied, made: Problem) -> Fit | None:
         """The slips as a fit; None where they do not reproduce theirs, or nothing else."""
@@ -165,7 +168,7 @@ class Search:
             return None
         found = compared(made, trace, self.theirs, self.rule)
         there = {comparison.name for comparison in found}
-        if not all(comparison.same for comparison in found) or not self._wrong & there:
+        if not all(comparison.same for comparison in found) or self._wrong[-1] not in there:
             return None
         if not self._is_telling(found):
             return None
@@ -174,9 +177,9 @@ class Search:
     # --- pieces
 
     @cached_property
-    def _wrong(self) -> set[str]:
-        """The steps of theirs that differ from ours."""
-        return {name for name, comparison in self.base.items() if not comparison.same}
+    def _wrong(self) -> list[str]:
+        """The steps of theirs that differ from ours, in order."""
+        return [name for name, comparison in self.base.items() if not comparison.same]
 
     def _run(self, made: Problem) -> Trace | None:
         keep = {*self.base, "heads"} if "output" in self.base else {*self.base}
@@ -197,9 +200,7 @@ class Search:
         for comparison, made in self._beside(trace):
             if made.shape != comparison.ours.shape:
                 return True
-            if comparison.name not in self._wrong:
-                continue
-            if not comparison.fits:
+            if comparison.same or not comparison.fits:
                 continue
             apart = np.abs(distance(comparison.ours, made))
             if np.any(apart > CLEARLY * comparison.allowed):
@@ -235,54 +236,36 @@ class Search:
         return digits >= log10(max(self.tried, 1)) + 1
 
     def _in_low_precision(self, applied: Applied, made: Problem, trace: Trace) -> Fit | None:
-        """A low precision is no single result: its order of sums is not known.
+        """A low precision is no single result: the order of its sums is not known.
 
-        So theirs must be as near as that precision comes; and its numbers be of that type, or have
-        the very errors that its roundings make.
+        So theirs must be as near as that precision comes; and its numbers must be of that type, or
+        err where its roundings do.
         """
-        ((_, detail),) = applied[-1:]
-        precision = PRECISIONS[detail.partition(":")[0]]
-        shapes = all(comparison.fits for comparison in self.base.values())
-        if self.rule.computed_in or not shapes or not np.isfinite(self._errors()).all():
-            return None
-        narrower = [
-            comparison
-            for name, comparison in self.base.items()
-            if PRECISIONS[self.rule.precision(self.theirs[name])].epsilon < precision.epsilon
-        ]
-        if len(narrower) < len(self.base) or any(
-            result.half_digit is not None for result in self.theirs.values()
-        ):
+        precision = PRECISIONS[applied[-1][1].partition(":")[0]]
+        wrong = [comparison for comparison in self.base.values() if not comparison.same]
+        if not self._says_more_than(precision) or not all(c.fits for c in self.base.values()):
             return None
         rule = Rule(computed_in=precision.name, notation=self.rule.notation, keep=self.rule.keep)
-        found = compared(self.problem, self.ours, self.theirs, rule)
-        if not all(
-            comparison.max_abs <= FURTHER * comparison.allowed.max() for comparison in found
-        ):
+        allowed = compared(self.problem, self.ours, self.theirs, rule)
+        if not all(c.max_abs <= FURTHER * c.allowed.max() for c in allowed):
             return None
-        theirs = np.concatenate([c.theirs[c.wrong] for c in found_wrong(self.base)])
-        rounded = precision.round(theirs)
-        is_of_type = theirs.size >= ENOUGH and np.array_equal(rounded, theirs)
-        errors = self._errors()
-        rest = np.concatenate(
-            [(c.theirs - hyp)[c.wrong] for c, hyp in self._beside(trace) if not c.same]
-        )
-        same_errors = errors.size >= ENOUGH and np.linalg.norm(rest) <= ALIKE * np.linalg.norm(
-            errors
-        )
-        if not (is_of_type or same_errors):
+        theirs = np.concatenate([c.theirs[c.wrong] for c in wrong])
+        errors = theirs - np.concatenate([c.ours[c.wrong] for c in wrong])
+        beside = [(c, numbers) for c, numbers in self._beside(trace) if not c.same]
+        rest = theirs - np.concatenate([numbers[c.wrong] for c, numbers in beside])
+        is_of_type = np.array_equal(precision.round(theirs), theirs)
+        errs_alike = np.linalg.norm(rest) <= ALIKE * np.linalg.norm(errors)
+        if theirs.size < ENOUGH or not (is_of_type or errs_alike):
             return None
-        after = compared(made, trace, self.theirs, rule)
-        return _fit(applied, made, trace, after)
+        return _fit(applied, made, trace, compared(made, trace, self.theirs, rule))
 
-    def _errors(self) -> Numbers:
-        """What theirs errs, number by number, where it is wrong."""
-        return np.concatenate([(c.theirs - c.ours)[c.wrong] for c in found_wrong(self.base)])
-
-
-def found_wrong(base: Mapping[str, Comparison]) -> list[Comparison]:
-    """The comparisons that differ."""
-    return [comparison for comparison in base.values() if not comparison.same]
+    def _says_more_than(self, precision: Precision) -> bool:
+        """Whether theirs are written in a finer type than this one, all of them."""
+        return self.rule.computed_in is None and all(
+            result.half_digit is None
+            and PRECISIONS[self.rule.precision(result)].epsilon < precision.epsilon
+            for result in self.theirs.values()
+        )
 
 
 def _variants(

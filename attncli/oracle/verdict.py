@@ -1,6 +1,6 @@
 """The verdict on a foreign result: the comparison of every step, and what explains a difference."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from attncli.errors import InputError, Place, UsageError
 from attncli.files.results import Result
 from attncli.oracle.compare import Comparison, Numbers, Rule, compared, distance
 from attncli.oracle.facts import facts
-from attncli.oracle.search import Fit, Search, remade
+from attncli.oracle.search import Fit, Progress, Search, remade
 from attncli.solve import Trace, solve
 
 MOST_NAMED = 5
@@ -49,7 +49,7 @@ class Judge:
     rule: Rule
     step: str | None = None
     """The one step that is looked at."""
-    progress: Callable[[int, int], None] = field(default=lambda done, of: None)
+    progress: Progress = field(default=lambda what, done, of: None)
 
     @np.errstate(all="ignore")
     def verdict(self, source: str, results: Mapping[str, Result]) -> Verdict:

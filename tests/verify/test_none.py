@@ -10,7 +10,7 @@ from attncli.files.results import Result
 from tests.verify.test_slips import judge
 from tests.verify.wrong import Array, Problem, Random, draw, each, head, problem, softmax, table
 
-DRAWS, MANY = 2, 50
+DRAWS, MANY = 1, 50
 Making = Callable[[Random], tuple[Problem, Array]]
 UNKNOWN: dict[str, Making] = {}
 
