@@ -73,7 +73,7 @@ def budget_text(lines: Sequence[Line], precision: str, source: str, display: Dis
             f"{lost.largest:.5g} is more than {limits.largest:.5g}"
         )
         panel += [paper.line(), *(paper.line(Span(s)) for s in paper.wrap(sentence, paper.width))]
-    elif finite := [line for line in lines[1:] if isfinite(line.added)]:
+    elif finite := [line for line in lines[1:] if isfinite(line.added) and line.name != "lse"]:
         most = max(finite, key=lambda line: line.added / line.largest if line.largest else 0)
         if most.added:
             sentence = f"{most.name} adds most for its size: {most.added / most.largest:.2g} of it"
