@@ -109,7 +109,8 @@ def _factor(comparison: Comparison) -> Iterator[str]:
         return
     if ratio.shape[-1] < 2:
         return
-    rows = np.where(known.any(axis=-1), np.nanmedian(np.where(known, ratio, np.nan), axis=-1), 1.0)
+    counted = known | ~known.any(axis=-1, keepdims=True)  # a row without any has no factor
+    rows = np.nanmedian(np.where(counted, np.where(known, ratio, 1.0), np.nan), axis=-1)
     apart = np.abs(ratio - rows[..., None])
     if np.all(apart[known] <= 2 * noise[known] + 1e-9 * np.abs(middle)):
         low, high = float(rows.min()), float(rows.max())
