@@ -13,7 +13,7 @@ from attncli.oracle.compare import Rule
 from attncli.oracle.marking import Marker
 from attncli.oracle.verdict import Judge
 from attncli.solve import solve
-from tests.verify.heads import rotated
+from tests.verify.rotary import rotated
 from tests.verify.test_slips import judge, verdict
 from tests.verify.wrong import draw, each, problem
 

@@ -8,7 +8,7 @@ import pytest
 
 from attncli.files.results import Result
 from tests.verify.cases import CASES
-from tests.verify.heads import rotated
+from tests.verify.rotary import rotated
 from tests.verify.test_slips import judge, verdict
 from tests.verify.wrong import Made, Random, draw, each, problem, softmax, table
 

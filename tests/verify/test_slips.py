@@ -12,10 +12,13 @@ from attncli.oracle.compare import Rule
 from attncli.oracle.slips import SLIPS
 from attncli.oracle.verdict import Judge, Verdict
 from attncli.solve import solve
-from tests.verify import heads as _heads  # noqa: F401  registers its cases
+from tests.verify import heads, masks, rotary, scores
 from tests.verify.cases import CASES as ALL
 
 NAMED = [(name, number) for name, made in ALL.items() for number in range(len(made))]
+FAMILIES = (heads, masks, rotary, scores)
+"""Importing them registers their cases."""
+
 DRAWS, MANY = 3, 50
 NOT_FOUND = 0.05
 """The share of draws that may be explained by another slip."""
