@@ -9,7 +9,7 @@ from attncli.core.arrangement import laid_out, shown
 from attncli.core.labels import Labels, Names
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
-from attncli.core.step import BESIDE, ON_REQUEST, Step, run
+from attncli.core.step import BESIDE, ON_REQUEST, Array, Step, run
 from attncli.errors import AttncliError, InputError, LimitError, Place
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def solve(
     tile: Tile = "auto",
     queries: range | None = None,
     progress: Callable[[int, int], None] | None = None,
+    change: Callable[[Step], Array] | None = None,
 ) -> Trace:
     """Run a problem's recipe on a backend.
 
@@ -119,11 +120,13 @@ def solve(
     is computed by tiles where only its vectors and output are wanted; where no step is named
     either, a note says so. `queries` are the only ones that will be looked at: of a long problem
     only their rows are then computed. `progress` is told how many rows of how many are done.
+    `change` makes another value of a step before the recipe goes on with it.
     Raises `LimitError` before anything is computed where the kept steps need more than
     `max_memory` bytes (what is free by default).
     """
     machine = find(backend)
-    plan = _plan(problem, keep, tile, queries)
+    # What changes steps wants them all.
+    plan = _plan(problem, keep, tile if change is None else "none", queries)
     keep = None if plan.keep is None else {*plan.keep, "output"}
     allowed = machine.memory() if max_memory is None else max_memory
     problem_run = problem
@@ -149,7 +152,7 @@ def solve(
             wide = None if plan.tile == "auto" else int(plan.tile)
             recipe = tiled(cast("Attention", problem_run), machine, wide, progress)
         last: Step | None = None
-        for step in _placed(run(recipe), presentation.source):
+        for step in _placed(run(recipe, change), presentation.source):
             notes.see(step, xp)
             last = step if step.base not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:
@@ -179,7 +182,8 @@ def _plan(
     """Steps or tiles, and of which queries."""
     from attncli.core.attention import Attention
 
-    can = isinstance(problem, Attention) and problem.value is not None
+    # Of the very kind: one whose steps are altered has its own recipe.
+    can = type(problem) is Attention and problem.value is not None
     if tile not in ("auto", "none") and not can:
         raise InputError(
             f"--tile {tile}: only an attention with values is computed by tiles",

@@ -13,6 +13,7 @@ FLOORS = [
     {"core"},
     {"backends", "files"},
     {"solve", "api"},
+    {"oracle"},
     {"formats"},
     {"commands"},
 ]

@@ -27,10 +27,26 @@ def attend(
             show_default=False,
         ),
     ],
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            "--simulate",
+            help="show the error that each step adds when it is rounded to float16, bfloat16 or "
+            "float32, and where it overflows",
+            metavar="TYPE",
+            rich_help_panel=COMPUTATION,
+            show_default=False,
+        ),
+    ] = None,
     *,
     options: Options,
 ) -> None:
     """Compute a problem and show every step."""
+    if simulate is not None:
+        from attncli.commands.verify import simulated
+
+        simulated(problem, simulate, options)
+        return
     from time import perf_counter
 
     from attncli.commands.output import Destination

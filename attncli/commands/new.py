@@ -19,12 +19,23 @@ def new(
             metavar="KIND", help="Which problem; without it, all are listed.", show_default=False
         ),
     ] = None,
+    directory: Annotated[
+        str | None,
+        typer.Argument(metavar="[DIR]", help="Where new vectors writes.", show_default=False),
+    ] = None,
     *,
     options: Options,
 ) -> None:
-    """Start a problem: a commented file that runs."""
+    """Start a problem: a commented file that runs. `vectors DIR`: test vectors for kernels."""
     from attncli.files.samples import listing, sample
 
+    if kind == "vectors":
+        _vectors(directory or options.output, options)
+        return
+    if directory is not None:
+        raise UsageError(
+            f"new {kind} {directory}", expected=f"new {kind} -o {directory}", found=directory
+        )
     if kind is None:
         if options.output is not None:
             raise UsageError("new -o without KIND", expected="new KIND -o PATH", found="-o")
@@ -53,3 +64,16 @@ def new(
     if not options.quiet:
         print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
         print(f"next: attncli attend {path}", file=sys.stderr)
+
+
+def _vectors(directory: str | None, options: Options) -> None:
+    """`new vectors DIR`."""
+    from attncli.oracle.vectors import write
+
+    if directory in (None, "-"):
+        raise UsageError("new vectors needs a directory", expected="new vectors DIR")
+    count = write(Path(directory), force=options.force)
+    if not options.quiet:
+        from attncli.formats.display import plain
+
+        print(plain(f"wrote {count} cases and index.json into {directory}"), file=sys.stderr)

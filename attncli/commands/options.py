@@ -165,13 +165,15 @@ class Options:
         text = self.values.get("notation")
         return None if text is None else flag("notation", text).value
 
-    def problem(self, sources: Sequence[str]) -> "Problem":
-        """The problem of the files and flags."""
+    def problem(self, sources: Sequence[str], **more: Any) -> "Problem":
+        """The problem of the files and flags; `more` are values of keys that win over both."""
         from attncli import machine
         from attncli.files.problem import open_problem
+        from attncli.files.types import Entry
 
         machine.allow(self.memory_limit())
-        return open_problem(sources, self.overrides)
+        entries = {key: Entry(value) for key, value in more.items()}
+        return open_problem(sources, {**self.overrides, **entries})
 
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""
@@ -199,27 +201,32 @@ class Options:
         from attncli.formats.display import Display
 
         focus = {}
-        if self.focus is not None:
+        if (text := self.values.get("focus")) is not None:
             from attncli.commands.focus import focus as selection
 
-            focus = selection(self.focus, problem)
-        chosen = _known_steps(names(self.steps), problem)
+            focus = selection(text, problem)
+        chosen = _known_steps(names(self.values.get("steps")), problem)
         return Display(
             steps=chosen,
             focus=focus,
-            digits=_ranged("--digits", self.digits, 0, 17, 3),
+            digits=_ranged("--digits", self.values.get("digits"), 0, 17, 3),
             width=_ranged("--width", self.width, 20, 10_000, 80 if to_file else terminal_width()),
             color=False if to_file else colored(self.color, sys.stdout),
             ascii=False if to_file else not encodes_unicode(sys.stdout.encoding),
         )
 
 
-def accepts(*panels: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command, whose last parameter is `options`, the options of these panels."""
+def accepts(
+    *panels: str, but: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, whose last parameter is `options`, the options of these panels.
+
+    `but` names those that would mean nothing to it.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(command).parameters.values())[:-1]
-        flags = [flag for flag in FLAGS if flag.panel in panels]
+        flags = [flag for flag in FLAGS if flag.panel in panels and flag.name not in but]
 
         @wraps(command)
         def with_options(**arguments: Any) -> None:

@@ -37,8 +37,11 @@ class Notes:
         elif step.name == "difference":
             largest = float(xp.max(xp.abs(step.value)))
             self.sentences.append(f"attention and convolution differ by at most {largest:.3g}")
-        elif step.name == "output":
+        elif step.name == "output" and "query" in step.axes:
             self._lost(step, xp.any(~xp.isfinite(step.value), axis=-1), xp)
+
+        elif step.name == "output" and not xp.all(xp.isfinite(step.value)):
+            self.sentences.append("the output has NaN or infinity")
 
     def _nothing_to_see(self, step: Step, empty: Array, xp: Namespace) -> None:
         get = {

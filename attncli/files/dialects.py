@@ -104,6 +104,8 @@ DIALECTS: dict[str, Dialect] = {
 NEUTRAL = Dialect("", "")
 
 
-def chosen_dialect(name: str | None) -> Dialect:
-    """The dialect of a name; our own choices without one."""
+def chosen_dialect(name: str | Dialect | None) -> Dialect:
+    """The dialect of a name, or one that is made up; our own choices without one."""
+    if isinstance(name, Dialect):
+        return name
     return NEUTRAL if name is None else DIALECTS[name]

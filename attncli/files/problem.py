@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def _named(key: str, entry: Entry) -> Entries:
 
 def _content(source: str) -> bytes:
     if source == "-":
-        content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
+        content = _stdin()
     else:
         from attncli.files.reading import opened
 
@@ -153,6 +154,12 @@ def _content(source: str) -> bytes:
             place=Place(source),
         )
     return content
+
+
+@cache
+def _stdin() -> bytes:
+    """Standard input, which can be read once and is opened again in another precision."""
+    return sys.stdin.buffer.read(LARGEST_TEXT + 1)
 
 
 def _archive(source: str) -> Entries:

@@ -53,6 +53,11 @@ def render(trace: "Trace", display: Display) -> str:
         lines += _sentence("!", "warning", paper.theirs(paper.own(note)), paper)
     while lines and not lines[-1].width:
         lines.pop()
+    return written(lines, display)
+
+
+def written(lines: Panel, display: Display) -> str:
+    """Lines as text, with or without colour."""
     paint = _in_color if display.color else _without
     return "".join(f"{paint(line)}\n" for line in lines)
 

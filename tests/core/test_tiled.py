@@ -90,34 +90,37 @@ def test_what_is_masked_cannot_reach_the_output(poison: float) -> None:
         assert_same("output", got, by_steps(problem), 1e-12, 1e-14)
 
 
-@given(
-    height=st.sampled_from([1.0, 1e2, 1e4]),
-    kind=st.sampled_from(["plain", "causal", "late", "alibi", "window"]),
-    seed=st.integers(0, 2**16),
-    tile=st.sampled_from([16, 37, 64]),
-)
-@settings(max_examples=60, deadline=None)
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "causal": {"causal": True},
+    "late": {"mask": np.arange(101)[None, :] >= np.minimum(np.arange(101)[:, None], 90)},
+    "alibi": {"bias": {"alibi": True}},
+    "window": {"window": (5, 0)},
+}
+
+
+@pytest.mark.parametrize("height", [1.0, 1e2, 1e4])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tuned", [True, False])
 def test_in_float32_it_errs_no_more_than_twice_a_naive_run(
-    height: float, kind: str, seed: int, tile: int
+    height: float, kind: str, tuned: bool
 ) -> None:
-    """Also for scores of ±10⁴, and for rows that see their first key late."""
-    random = np.random.default_rng(seed)
-    n, d = 101, 8
-    q, k, v = (random.normal(size=(n, d)) for _ in range(3))
-    q *= height
-    keys: dict[str, Any] = {
-        "plain": {},
-        "causal": {"causal": True},
-        "late": {"mask": np.arange(n)[None, :] >= np.minimum(np.arange(n)[:, None], 90)},
-        "alibi": {"bias": {"alibi": True}},
-        "window": {"window": (5, 0)},
-    }[kind]
-    q32, k32, v32 = (x.astype(np.float32) for x in (q, k, v))
-    exact = solve(load(query=q32, key=k32, value=v32, dtype="float64", **keys), tile="none").output
-    single = load(query=q32, key=k32, value=v32, **keys)
-    naive = np.abs(by_steps(single) - exact).max()
-    got = np.abs(by_tiles(single, tile) - exact).max()
-    assert got <= 2 * naive + 1e-6
+    """Also for scores of ±10⁴, and for rows that see their first key late.
+
+    On average over forty draws: which of two sums rounds better in a single one is luck, and with
+    large scores the few near ties of two keys make nearly all of the error.
+    """
+    n, d, errors = 101, 8, np.zeros(2)
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        q, k, v = (random.normal(size=(n, d)).astype(np.float32) for _ in range(3))
+        keys = {"query": q * np.float32(height), "key": k, "value": v, **KINDS[kind]}
+        exact = solve(load(**keys, dtype="float64"), tile="none").output
+        single = load(**keys)
+        runs = by_tiles(single, 37, tuned=tuned), by_steps(single)
+        errors += [np.abs(run - exact).mean() for run in runs]
+    ours, naive = errors / 40
+    assert ours <= 2 * naive + np.finfo(np.float32).eps / 16
 
 
 def test_the_same_tiles_give_the_same_bytes_whatever_the_threads() -> None:

@@ -1,0 +1,295 @@
+"""`verify`: somebody's result beside ours, and the slip that explains a difference."""
+
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.output import refuse_existing
+from attncli.errors import UsageError
+
+if TYPE_CHECKING:
+    from attncli.core.problem import Problem
+    from attncli.oracle.search import Progress
+    from attncli.oracle.verdict import Judge
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli verify problem.yaml theirs.npz
+
+attncli verify q.npy k.npy v.npy out.npy --causal --align bottom-right
+
+attncli verify problem.yaml data.npz:attn --step weights --format json
+
+attncli verify problem.yaml sheets/*.yaml --points"""
+
+FORMATS = ("table", "json", "csv")
+PANEL = "Comparison"
+
+
+def _option(names: str, help: str, metavar: str) -> Any:
+    return typer.Option(
+        names, help=help, metavar=metavar, rich_help_panel=PANEL, show_default=False
+    )
+
+
+@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, but=("steps", "focus", "digits"))
+def verify(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROBLEM THEIRS…",
+            help="A problem (or three files Q K V), then results: any file that attend writes, "
+            "tables in YAML, JSON or CSV, or FILE:NAME.",
+            show_default=False,
+        ),
+    ],
+    step: Annotated[
+        str | None, _option("--step", "which step theirs is, or which of theirs to look at", "NAME")
+    ] = None,
+    rtol: Annotated[float | None, _option("--rtol", "allowed, relative to our number", "X")] = None,
+    atol: Annotated[float | None, _option("--atol", "allowed, as a difference", "X")] = None,
+    computed_in: Annotated[
+        str | None,
+        _option(
+            "--computed-in",
+            "the precision that theirs were computed in: float64, float32, float16, bfloat16 "
+            "(default: the type in the file)",
+            "TYPE",
+        ),
+    ] = None,
+    points: Annotated[
+        bool,
+        typer.Option(
+            "--points",
+            help="mark answer sheets: each step right, wrong, or right given an earlier mistake",
+            rich_help_panel=PANEL,
+            show_default=False,
+            metavar=" ",
+        ),
+    ] = False,
+    dialects: Annotated[
+        bool,
+        typer.Option(
+            "--dialects",
+            help="show where libraries would disagree on this problem (without THEIRS)",
+            rich_help_panel=PANEL,
+            show_default=False,
+            metavar=" ",
+        ),
+    ] = False,
+    *,
+    options: Options,
+) -> None:
+    """Compare a result with ours; where it differs, name the slip that explains it."""
+    _refuse_format(options)
+    if options.format == "csv" and not points:
+        raise UsageError("--format csv goes with --points", expected="table or json", found="csv")
+    if options.output not in (None, "-"):
+        refuse_existing(Path(options.output), options.force)
+    problem_files, theirs = split(files)
+    if dialects:
+        if theirs or points:
+            raise UsageError("--dialects compares libraries, not files", expected="PROBLEM alone")
+        _dialects(problem_files, options)
+        return
+    judge = _judge(problem_files, options, step, rtol, atol, computed_in)
+    if not theirs:
+        raise UsageError(
+            "verify needs somebody's result beside the problem",
+            expected="PROBLEM THEIRS…",
+            hint="attncli verify problem.yaml theirs.npz",
+        )
+    if points:
+        _points(judge, theirs, options)
+        return
+    started = perf_counter()
+    from attncli.files.results import read_results
+    from attncli.formats.verdict import as_json, dumped, text
+
+    verdicts = [judge.verdict(source, read_results(source)) for source in theirs]
+    if options.format == "json":
+        reports: list[dict[str, Any]] = [as_json(verdict) for verdict in verdicts]
+        whole: Any = reports[0]
+        if len(reports) > 1:
+            whole = [
+                {"file": verdict.source, **report}
+                for verdict, report in zip(verdicts, reports, strict=True)
+            ]
+        report = dumped(whole)
+    else:
+        display = options.display(judge.problem, to_file=options.output not in (None, "-"))
+        presentation = judge.problem.presentation
+        report = "\n".join(
+            text(verdict, display, presentation.source, presentation.labels) for verdict in verdicts
+        )
+    put(report, options)
+    if options.verbose and not options.quiet:
+        print(f"compared and searched in {perf_counter() - started:.3g} s", file=sys.stderr)
+    if not all(verdict.same for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _points(judge: "Judge", theirs: list[str], options: Options) -> None:
+    """Mark every sheet; one that cannot be read stops none of the others."""
+    from attncli.errors import AttncliError
+    from attncli.files.results import read_results
+    from attncli.formats import marks
+    from attncli.formats.verdict import dumped
+    from attncli.oracle.marking import Marker, asked, unread
+
+    marker = Marker(judge.problem, judge.ours, judge.rule)
+    sheets = []
+    for source in theirs:
+        try:
+            sheets.append(marker.marked(source, read_results(source)))
+        except AttncliError as error:
+            sheets.append(unread(source, error))
+    sheets = asked(sheets)
+    if options.format == "json":
+        report = dumped(marks.as_json(sheets))
+    elif options.format == "csv":
+        report = marks.as_csv(sheets)
+    else:
+        display = options.display(judge.problem, to_file=options.output not in (None, "-"))
+        report = marks.text(sheets, display)
+    put(report, options)
+    if not all(sheet.all_right for sheet in sheets):
+        raise typer.Exit(1)
+
+
+def _dialects(sources: list[str], options: Options) -> None:
+    from attncli.files.dialects import DIALECTS, Dialect
+    from attncli.formats.findings import dialects_json, dialects_text
+    from attncli.formats.verdict import dumped
+    from attncli.oracle.dialects import outcomes
+
+    def opened(dialect: Dialect | None) -> "Problem":
+        keys = {} if dialect is None else {"dialect": dialect}
+        return options.problem(sources, dtype="float64", **keys)
+
+    found = outcomes(opened)
+    if options.format == "json":
+        put(dumped(dialects_json(found)), options)
+        return
+    reference = next(outcome for outcome in found if not outcome.refused)
+    problem = opened(DIALECTS[reference.name] if reference.name else None)
+    display = options.display(problem, to_file=options.output not in (None, "-"))
+    put(dialects_text(found, problem.presentation.source, display), options)
+
+
+def split(files: list[str]) -> tuple[list[str], list[str]]:
+    """The files of the problem, and theirs: three tensors are a problem, or one file."""
+    from attncli.files.convert import is_problem
+    from attncli.files.tensors import NAMED, SUFFIXES
+
+    first = files[0]
+    is_tensor = first.lower().endswith((".npy", ".csv", ".tsv")) or NAMED.fullmatch(first)
+    if is_problem(first) or not is_tensor or not first.lower().endswith(SUFFIXES):
+        return files[:1], files[1:]
+    return files[:3], files[3:]
+
+
+def _judge(
+    sources: list[str],
+    options: Options,
+    step: str | None,
+    rtol: float | None,
+    atol: float | None,
+    computed_in: str | None,
+) -> "Judge":
+    from attncli.oracle.compare import Rule
+    from attncli.oracle.precision import PRECISIONS
+    from attncli.oracle.verdict import Judge
+    from attncli.solve import solve
+
+    if computed_in is not None and computed_in not in PRECISIONS:
+        raise UsageError(
+            f"--computed-in {computed_in}", expected=", ".join(PRECISIONS), found=computed_in
+        )
+    for name, value in (("--rtol", rtol), ("--atol", atol)):
+        if value is not None and not 0 <= value < float("inf"):
+            raise UsageError(f"{name} {value}", expected="a number from 0 on", found=str(value))
+    own = options.problem(sources)
+    problem = own if own.dtype == "float64" else options.problem(sources, dtype="float64")
+    notation = options.notation or problem.presentation.notation
+    ours = solve(
+        problem,
+        backend=options.backend,
+        threads=options.threads,
+        notation=notation,
+        max_memory=options.memory_limit(),
+    )
+    rule = Rule(rtol, atol, computed_in, own.dtype, notation)
+    return Judge(problem, ours, rule, step, _progress(options))
+
+
+def _progress(options: Options) -> "Progress":
+    """Says how far a search is that takes longer than a moment, on a terminal that can show it."""
+    quiet = options.quiet or not sys.stderr.isatty()
+    started, shown = perf_counter(), False
+
+    def progress(what: str, done: int, of: int) -> None:
+        nonlocal shown
+        if quiet or (perf_counter() - started < 1 and not shown):
+            return
+        shown = done < of
+        text = f"differs; trying {what}: {done} of {of}" if shown else ""
+        sys.stderr.write(f"\r{text}\x1b[K")
+        sys.stderr.flush()
+
+    return progress
+
+
+def _refuse_format(options: Options) -> None:
+    if options.format is not None and options.format not in FORMATS:
+        raise UsageError(
+            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
+        )
+
+
+def put(report: str, options: Options) -> None:
+    """A report to stdout, or into the file of `-o`."""
+    if options.output in (None, "-"):
+        sys.stdout.write(report)
+        sys.stdout.flush()
+        return
+    from attncli.files.commit import commit
+    from attncli.formats.display import plain
+
+    path = Path(options.output)
+    commit(path, lambda file: file.write(report.encode("utf-8")), force=options.force)
+    if not options.quiet:
+        print(plain(f"wrote {path}"), file=sys.stderr)
+
+
+def simulated(sources: list[str], precision: str, options: Options) -> None:
+    """`attend --simulate`: the error budget of a precision."""
+    from attncli.formats import findings
+    from attncli.formats.verdict import dumped
+    from attncli.oracle.budget import budget
+    from attncli.oracle.precision import PRECISIONS
+
+    known = [name for name in PRECISIONS if name != "float64"]
+    if precision not in known:
+        raise UsageError(f"--simulate {precision}", expected=", ".join(known), found=precision)
+    _refuse_format(options)
+    for name in ("focus", "digits"):
+        if options.values.get(name) is not None:
+            raise UsageError(f"--{name} goes with the steps themselves, not with --simulate")
+    problem = options.problem(sources, dtype="float64")
+    chosen = options.display(problem).steps
+    lines = [line for line in budget(problem, precision) if chosen is None or line.name in chosen]
+    if options.format == "json":
+        report = dumped(findings.budget_json(lines, precision))
+    elif options.format == "csv":
+        report = findings.budget_csv(lines)
+    else:
+        display = options.display(problem, to_file=options.output not in (None, "-"))
+        source = problem.presentation.source
+        report = findings.budget_text(lines, precision, source, display)
+    put(report, options)

@@ -1,0 +1,220 @@
+"""The report of `verify`: how near each step is, where errors lie, and what explains them."""
+
+import json
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from rich.cells import cell_len
+
+from attncli.core.labels import Labels
+from attncli.formats.display import Display
+from attncli.formats.layout import Line, Panel, Paper, Span, packed
+from attncli.formats.table import written
+from attncli.oracle.compare import Comparison
+from attncli.oracle.pattern import pictures, sentence
+from attncli.oracle.verdict import Verdict
+
+MOST_SLIPS = 5
+
+
+def text(verdict: Verdict, display: Display, source: str, labels: Labels) -> str:
+    """The report for people, its lines at most `display.width` cells wide."""
+    paper = Paper(display, cell_len)
+    word = "the same" if verdict.same else "different"
+    head = paper.theirs(f"{verdict.source} against {source or 'the problem'}") + f": {word}"
+    lines: Panel = [paper.line(Span(line, "head")) for line in paper.wrap(head, paper.width)]
+    lines += _dim(paper, f"allowed: {verdict.precision}")
+    lines += [paper.rule(), *_table(verdict.comparisons, paper)]
+    wrong = [comparison for comparison in verdict.comparisons if not comparison.same]
+    for comparison in wrong[:1]:
+        lines += [paper.line(), *_first(comparison, paper, labels), *_where(comparison, paper)]
+    if wrong:
+        lines += [paper.line(), *_explained(verdict, paper)]
+    return written(lines, display)
+
+
+def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
+    """One line a step, columns as wide as they must be; those that do not fit are left out."""
+    rows = [["step", "", "largest error", "relative", "differ", "of"]]
+    for comparison in comparisons:
+        mark = "same" if comparison.same else "differs"
+        if not comparison.fits:
+            shapes = f"shape {_by(comparison.theirs.shape)}, not {_by(comparison.ours.shape)}"
+            rows.append([comparison.name, mark, shapes])
+            continue
+        rows.append(
+            [
+                comparison.name,
+                mark,
+                _number(comparison.max_abs),
+                _number(comparison.max_rel),
+                str(comparison.differing),
+                str(comparison.wrong.size),
+            ]
+        )
+    whole = [row for row in rows if len(row) == 6]
+    widths = [max(paper.measure(row[i]) for row in whole) for i in range(6)]
+    widths[0] = max(paper.measure(row[0]) for row in rows)
+    widths[1] = max(paper.measure(row[1]) for row in rows)
+    shown = 6
+    while shown > 3 and sum(widths[:shown]) + 2 * (shown - 1) > paper.width:
+        shown -= 1
+    lines: Panel = []
+    for number, row in enumerate(rows):
+        cells = [
+            paper.pad(paper.own(cell), width, right=i > 1 and len(row) == 6)
+            for i, (cell, width) in enumerate(zip(row[:shown], widths, strict=False))
+        ]
+        style = "dim" if number == 0 else "warning" if row[1] == "differs" else ""
+        start = "  ".join(cells[:1])
+        rest = "  ".join(["", *cells[1:]])
+        wrapped = paper.wrap((start + rest).rstrip(), paper.width) if len(row) == 3 else None
+        if wrapped is not None and len(wrapped) > 1:
+            lines += [paper.line(Span(line, style)) for line in wrapped]
+        else:
+            lines.append(paper.line(Span(start), Span(rest, style)))
+    return lines
+
+
+def _first(comparison: Comparison, paper: Paper, labels: Labels) -> Panel:
+    if comparison.first is None:
+        return _wrapped(paper, f"{comparison.name} has another shape", "head")
+    place = comparison.first
+    ours, theirs = (float(side[place]) for side in (comparison.ours, comparison.theirs))
+    cell = f"first at {comparison.name}{list(place)}"
+    named = _named(comparison, labels)
+    told = f" ({paper.theirs(named)})" if named else ""
+    return _wrapped(paper, f"{cell}{told}: ours {_exact(ours)}, theirs {_exact(theirs)}", "head")
+
+
+def _named(comparison: Comparison, labels: Labels) -> str:
+    """The labels of the first place that differs, where the problem gives any."""
+    assert comparison.first is not None
+    names = []
+    axes = comparison.axes
+    batch = comparison.first[0] if axes[0].startswith("batch") else 0
+    for axis, place, n in zip(axes, comparison.first, comparison.ours.shape, strict=True):
+        if axis in ("query", "key") and labels.given(axis):
+            names.append(labels.names(comparison.name, axis, n, batch)[place])
+    return ", ".join(names)
+
+
+def _where(comparison: Comparison, paper: Paper) -> Panel:
+    where = sentence(comparison) if comparison.fits else ""
+    lines = _wrapped(paper, f"{comparison.name} differs {_in(where)}") if where else []
+    panels: list[Panel] = []
+    bar = "|" if paper.display.ascii else "│"
+    for heading, rows in pictures(comparison, ascii=paper.display.ascii):
+        shown = heading.replace(" · ", " | ") if paper.display.ascii else heading
+        panel = [paper.line(Span("  " + shown, "dim"))] if heading else []
+        panel += [
+            paper.line(Span("  "), Span(bar, "dim"), Span(row), Span(bar, "dim")) for row in rows
+        ]
+        if all(line.width <= paper.width for line in panel):
+            panels.append(panel)
+    for row_of_panels in packed(panels, paper.width):
+        lines += row_of_panels
+    return lines
+
+
+def _in(where: str) -> str:
+    return where if where.startswith(("everywhere", "scattered", "only")) else f"in {where}"
+
+
+def _explained(verdict: Verdict, paper: Paper) -> Panel:
+    lines: Panel = []
+    if not verdict.fits and not verdict.tried:
+        lines += _wrapped(paper, "No slips are known for this kind of problem.", "head")
+        return [*lines, *(line for fact in verdict.facts for line in _item(paper, fact))]
+    if not verdict.fits:
+        lines += _wrapped(
+            paper, f"No known slip gives these numbers ({verdict.tried} tried).", "head"
+        )
+        for fact in verdict.facts:
+            lines += _item(paper, fact)
+        return lines
+    best, *others = verdict.fits
+    last = [comparison.name for comparison in verdict.comparisons if not comparison.same][-1]
+    verb = "are" if last.endswith("s") else "is"
+    lines += _wrapped(paper, f"Your {last} {verb} what you get when {best.sentence}.", "head")
+    lines += _item(paper, f"with it, {_number(best.max_abs)} apart", f"slip: {best.name}")
+    lines += _item(paper, f"known from: {best.known_from}")
+    for other in others[: MOST_SLIPS - 1]:
+        lines += _wrapped(paper, f"Or: {other.sentence}.")
+        lines += _item(paper, f"with it, {_number(other.max_abs)} apart", f"slip: {other.name}")
+    for apart in verdict.apart:
+        lines += _item(paper, apart)
+    return lines
+
+
+def _item(paper: Paper, *texts: str) -> Panel:
+    joined = "; ".join(texts)
+    wrapped = paper.wrap(paper.own(joined), paper.width - 4)
+    mark = paper.own("·")
+    return [
+        paper.line(Span(f"  {mark} " if i == 0 else "    ", "dim"), Span(line))
+        for i, line in enumerate(wrapped)
+    ]
+
+
+def _wrapped(paper: Paper, text: str, style: str = "") -> Panel:
+    return [paper.line(Span(line, style)) for line in paper.wrap(paper.own(text), paper.width)]
+
+
+def _dim(paper: Paper, text: str) -> list[Line]:
+    return _wrapped(paper, text, "dim")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "(" + " × ".join(map(str, shape)) + ")"
+
+
+def _number(value: float) -> str:
+    return "0" if value == 0 else f"{value:.3g}"
+
+
+def _exact(value: float) -> str:
+    return f"{value:.9g}"
+
+
+# --- for scripts
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """`{"same", "steps": […], "slips": […]}` (CONTRACT, verify); NaN and infinities are null."""
+    return {
+        "same": verdict.same,
+        "steps": [_step(comparison) for comparison in verdict.comparisons],
+        "slips": [
+            {"name": fit.name, "sentence": fit.sentence, "max_abs": _finite(fit.max_abs)}
+            for fit in verdict.fits
+        ],
+    }
+
+
+def _step(comparison: Comparison) -> dict[str, Any]:
+    place = comparison.first
+    ours = theirs = None
+    if place is not None:
+        ours, theirs = float(comparison.ours[place]), float(comparison.theirs[place])
+    return {
+        "name": comparison.name,
+        "same": comparison.same,
+        "max_abs": _finite(comparison.max_abs),
+        "max_rel": _finite(comparison.max_rel),
+        "first": None if place is None else list(place),
+        "ours": None if ours is None else _finite(ours),
+        "theirs": None if theirs is None else _finite(theirs),
+        "differing": comparison.differing,
+        "of": int(comparison.wrong.size),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def dumped(report: Any) -> str:
+    """A report as JSON text."""
+    return json.dumps(report, ensure_ascii=True, indent=2) + "\n"
