@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
+
 from attncli.backends import find
 from attncli.core.arrangement import laid_out, shown
 from attncli.core.labels import Labels, Names
@@ -145,6 +147,10 @@ def solve(
     steps: list[Step] = []
     xp = machine.xp
     with machine.session(threads):
+        if not machine.is_host:
+            from attncli.core.moving import moved
+
+            problem_run = moved(problem_run, machine.upload)
         recipe = problem_run.steps(xp)
         if plan.tile is not None:
             from attncli.core.tiled import tiled
@@ -157,10 +163,10 @@ def solve(
             last = step if step.base not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:
                 host = replace(step, value=machine.download(step.value))
-                steps.append(shown(host, notation, xp))
+                steps.append(shown(host, notation, np))
         assert last is not None, "a recipe has at least one step"
-        output = shown(laid_out(last, presentation.layout, xp), notation, xp)
-    output = replace(output, value=machine.download(output.value))
+        output = replace(last, value=machine.download(last.value))
+    output = shown(laid_out(output, presentation.layout, np), notation, np)
     sentences = [*notes.sentences, *plan.notes]
     return Trace(problem, steps, output, notation, sentences, plan.queries)
 

@@ -20,6 +20,8 @@ class Backend(Protocol):
     xp: Namespace
     writes_in_place: bool
     """Whether `xp` takes `out=`, and its arrays `+=`."""
+    is_host: bool
+    """Whether its arrays are NumPy's: then nothing is uploaded or downloaded."""
 
     def version(self) -> str:
         """The library and what it computes with, in a few words."""
@@ -61,7 +63,10 @@ class Entry:
 
 BACKENDS = {
     entry.name: entry
-    for entry in (Entry("numpy", "attncli.backends.numpy", "NumPy on the CPU (OpenBLAS or MKL)"),)
+    for entry in (
+        Entry("numpy", "attncli.backends.numpy", "NumPy on the CPU (OpenBLAS or MKL)"),
+        Entry("torch", "attncli.backends.torch", "PyTorch on CUDA, MPS or the CPU"),
+    )
 }
 
 

@@ -34,6 +34,7 @@ class NumpyBackend:
     name = "numpy"
     xp = Functions()
     writes_in_place = True
+    is_host = True
 
     def __init__(self) -> None:
         self.threads = 1

@@ -263,7 +263,7 @@ def picked(array: Any, index: tuple[int, ...]) -> Any:
     if n_leading <= 0:
         return array
     places = zip(index[len(index) - n_leading :], array.shape, strict=False)
-    return array[tuple(min(place, size - 1) for place, size in places)]
+    return array[(*(min(place, size - 1) for place, size in places), ...)]
 
 
 def reach(masks: Iterable[Mask], queries: range, n_keys: int, xp: Namespace) -> range:

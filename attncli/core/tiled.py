@@ -148,7 +148,7 @@ def tiled(
             quick = tuned.Loop.of(unit, xp, wide) if machine.writes_in_place else None
             # The last rows of a causal mask see the most keys: they go first.
             for rows in reversed([*cut(range(n), wide)]):
-                yield _task(unit, quick, rows, wide, output[index], xp)
+                yield _task(unit, quick, rows, wide, output, xp, index)
 
     for rows in machine.each(tasks()):
         done += rows
@@ -158,11 +158,20 @@ def tiled(
 
 
 def _task(
-    unit: Unit, quick: "tuned.Loop | None", rows: range, wide: int, output: Array, xp: Namespace
+    unit: Unit,
+    quick: "tuned.Loop | None",
+    rows: range,
+    wide: int,
+    output: Array,
+    xp: Namespace,
+    index: tuple[int, ...],
 ) -> Task:
+    """Writes the output of some rows of a unit to its place."""
+
     def compute() -> int:
         made = quick.rows(rows) if quick is not None else None
-        output[rows.start : rows.stop, :] = unit.rows(rows, wide, xp) if made is None else made
+        made = unit.rows(rows, wide, xp) if made is None else made
+        output[(*index, slice(rows.start, rows.stop), slice(None))] = made
         return len(rows)
 
     return compute

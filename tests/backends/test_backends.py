@@ -1,0 +1,103 @@
+"""Every recipe on every namespace: the strictest one, and PyTorch where it is installed."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attncli import backends, load
+from attncli.backends import Entry
+from attncli.errors import BackendError
+from attncli.solve import WHOLE, solve
+from tests.core.test_tiled import opened
+from tests.core.test_transformer import Case, stacks
+from tests.judging import assert_same
+from tests.random_problems import NORMALIZER_NAMES, SIMILARITY_NAMES, problems
+
+SAMPLES = sorted((Path(__file__).resolve().parents[2] / "samples").glob("*.yaml"))
+NAMES = [
+    "strict",
+    pytest.param(
+        "torch",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("torch") is None
+            or importlib.util.find_spec("array_api_compat") is None,
+            reason="PyTorch is an extra: python -m pip install '.[torch]'",
+        ),
+    ),
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _strict_is_a_backend() -> Any:
+    backends.BACKENDS["strict"] = Entry("strict", "tests.backends.strict", "")
+    yield
+    del backends.BACKENDS["strict"]
+
+
+@pytest.mark.parametrize("backend", NAMES)
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_every_sample_gives_the_same_steps(sample: Path, backend: str) -> None:
+    problem = load(sample)
+    ours, theirs = solve(problem), solve(problem, backend=backend)
+    assert ours.names == theirs.names
+    for step in ours.steps:
+        assert theirs[step.name].dtype == step.value.dtype
+        assert_same(step.name, theirs[step.name], step.value, 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("backend", NAMES)
+@given(problem=problems(), tile=st.sampled_from(["none", 1, 2, 3, 5, 8]))
+@settings(max_examples=150, deadline=None)
+def test_random_problems_by_steps_and_by_tiles(
+    backend: str, problem: dict[str, Any], tile: Any
+) -> None:
+    attention = opened(problem)
+    ours = solve(attention, tile="none")
+    keep = None if tile == "none" else WHOLE & {*attention.step_names()}
+    theirs = solve(attention, backend=backend, tile=tile, keep=keep)
+    for step in theirs.steps:
+        assert_same(step.name, step.value, ours[step.name], 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("backend", NAMES)
+@pytest.mark.parametrize("normalizer", NORMALIZER_NAMES)
+@pytest.mark.parametrize("similarity", SIMILARITY_NAMES)
+@given(draws=st.data())
+@settings(max_examples=1, deadline=None)
+def test_every_similarity_with_every_normalizer(
+    backend: str, similarity: str, normalizer: str, draws: st.DataObject
+) -> None:
+    attention = opened(draws.draw(problems(similarity, normalizer, features=())))
+    ours, theirs = solve(attention), solve(attention, backend=backend)
+    for step in ours.steps:
+        assert_same(step.name, theirs[step.name], step.value, 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("backend", NAMES)
+@given(case=stacks())
+@settings(max_examples=10, deadline=None)
+def test_layers(backend: str, case: Case) -> None:
+    problem = load(**case.keys, parameters=case.state)
+    ours, theirs = solve(problem), solve(problem, backend=backend)
+    for step in ours.steps:
+        # Norms of nearly equal features divide rounding errors by √ε.
+        assert_same(step.name, theirs[step.name], step.value, 1e-6, 1e-8)
+
+
+def test_a_backend_that_is_not_installed_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "array_api_compat", None)
+    monkeypatch.setitem(sys.modules, "array_api_compat.torch", None)
+    problem = load(query=np.eye(2), key=np.eye(2), value=np.eye(2))
+    with pytest.raises(BackendError) as caught:
+        solve(problem, backend="torch")
+    assert "pip install 'attncli[torch]'" in caught.value.hint
