@@ -15,6 +15,7 @@ FLOORS = [
     {"solve", "api"},
     {"oracle"},
     {"formats"},
+    {"testing"},
     {"commands"},
 ]
 APART = {"backends": {"files"}, "files": {"backends"}}

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attncli.core.step import Array, Namespace
 from attncli.errors import BackendError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Backend(Protocol):
@@ -52,9 +55,16 @@ class Backend(Protocol):
         ...
 
 
+PROTOCOL = 1
+"""The version of this protocol; a backend from outside says with `protocol` which it speaks."""
+
+GROUP = "attncli.backends"
+"""The entry points of packages that bring a backend: name = "module:function"."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """Where a backend lives, and what it takes to have it."""
+    """Where a backend lives, and what it is."""
 
     name: str
     module: str
@@ -71,14 +81,63 @@ BACKENDS = {
 
 
 def find(name: str) -> Backend:
-    """The backend of this name, ready to compute; raises `BackendError` for an unknown one."""
-    if name not in BACKENDS:
+    """The backend of this name, ready to compute: in the house first, then from other packages.
+
+    Raises `BackendError` for an unknown name, one that two packages claim, a package that cannot
+    be imported or speaks another version of the protocol, and whatever a backend lacks.
+    """
+    if name in BACKENDS:
+        backend: Backend = import_module(BACKENDS[name].module).backend()
+        return backend
+    claims = outside().get(name, [])
+    if not claims:
         raise BackendError(
             f"there is no backend {name!r}",
-            expected=" or ".join(BACKENDS),
+            expected=" or ".join([*BACKENDS, *outside()]),
             found=name,
             hint="attncli backends list",
         )
-    module = import_module(BACKENDS[name].module)
-    backend: Backend = module.backend()
+    if len(claims) > 1:
+        packages = " and ".join(sorted(_package(claim) for claim in claims))
+        raise BackendError(
+            f"two packages bring a backend {name!r}: {packages}",
+            hint="uninstall one of them",
+        )
+    return _from_outside(claims[0])
+
+
+def outside() -> "dict[str, list[EntryPoint]]":
+    """The backends that installed packages bring, by name; those of the house are not replaced."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=GROUP):
+        if point.name not in BACKENDS:
+            found.setdefault(point.name, []).append(point)
+    return found
+
+
+def _package(point: "EntryPoint") -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _from_outside(point: "EntryPoint") -> Backend:
+    try:
+        backend: Backend = point.load()()
+    except BackendError:
+        raise
+    except Exception as error:  # whatever a foreign package does must not look like our bug
+        raise BackendError(
+            f"the backend {point.name} of {_package(point)} fails to load: "
+            f"{type(error).__name__}: {error}",
+            hint="install that package again, or another version of it",
+        ) from error
+    protocol = getattr(backend, "protocol", None)
+    if protocol != PROTOCOL:
+        raise BackendError(
+            f"the backend {point.name} of {_package(point)} speaks protocol {protocol}",
+            expected=f"protocol {PROTOCOL}",
+            found=str(protocol),
+            hint="install a version of it that is made for this attncli",
+        )
     return backend

@@ -121,5 +121,6 @@ class VisionTransformer(Encoder):
             **super().traits(),
             "class_token": self.class_token is not None,
             "head": self.head is not None,
+            "head_bias": self.head is not None and self.head.bias is not None,
             "embedding_bias": self.embedding is not None and self.embedding.bias is not None,
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attncli.core.normalize import NORMALIZERS
+from attncli.core.step import BESIDE
 from attncli.formats.grid import Source, grid
 from attncli.formats.layout import Line, Panel, Paper, Span, packed
 from attncli.formats.numbers import all_integers, fixed
@@ -42,9 +43,13 @@ def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
     finite = view.value[np.isfinite(view.value)]
     extremes = [] if not finite.size else [float(finite.min()), float(finite.max())]
     if view.step.base != "weights" and not view.is_image:
-        return Shape(integers, fixed(extremes, digits), False, None, None)
+        # The columns of what is measured are different things; those of vectors are read together.
+        same = None if view.step.base in BESIDE else fixed(extremes, digits)
+        return Shape(integers, same, False, None, None)
     if view.is_image:
-        return Shape(integers, fixed(extremes, digits), False, None, None)
+        # The columns of what is measured are different things; those of vectors are read together.
+        same = None if view.step.base in BESIDE else fixed(extremes, digits)
+        return Shape(integers, same, False, None, None)
     settings = trace.problem.settings()
     return Shape(
         integers,

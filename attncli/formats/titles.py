@@ -197,9 +197,10 @@ def _of_layer(recipe: str, name: str, settings: Mapping[str, Any], notation: Not
     formula = formula.format(settings.get("activation", "relu"))
     if name == "output" and part == name and settings.get("head"):
         product = "{} Wh" if notation == "rows" else "Wh {}"
-        formula = "y = " + product.format("x") + ", x of the class token"
+        bias = " + bh" if settings.get("head_bias") else ""
+        formula = "y = " + product.format("x") + bias + ", x of the class token"
         if not settings.get("class_token"):
-            formula = "Y = " + product.format("X")
+            formula = "Y = " + product.format("X") + bias
     if name == "embedded" and not settings.get("embedding_bias"):
         formula = formula.removesuffix(" + e")
     if not settings.get("biased", True):
