@@ -17,6 +17,7 @@ from attncli.files.projections import read_tables
 from attncli.files.rotary import rotary
 from attncli.files.schema import IMAGE_LAYOUTS
 from attncli.files.similarities import similarity, similarity_tables
+from attncli.files.types import Reference
 from attncli.files.vectors import (
     VECTORS,
     Arrangement,
@@ -140,6 +141,7 @@ class _Builder:
     def _raw(self) -> dict[str, Tensor | None]:
         """Query, key, value and scores as given, or as `input` and `source` stand for them."""
         source = self.source
+        self._refuse_pictures()
         raw = {key: source.tensor(key) for key in (*VECTORS, "scores")}
         given, memory = source.tensor("input"), source.tensor("source")
         if given is None:
@@ -162,6 +164,25 @@ class _Builder:
         given = self._vectors_of("input", given, "query" if "source" in source.entries else "")
         keys = given if memory is None else self._vectors_of("source", memory, "key")
         return {"query": given, "key": keys, "value": keys, "scores": None}
+
+    def _refuse_pictures(self) -> None:
+        """Pictures where vectors must stand, and pictures that are too large to be read."""
+        names = [key for key in (*VECTORS, "input", "source") if self._is_reference(key)]
+        if not names:
+            return
+        from attncli.files.images import is_file, refuse_large
+
+        for key in names:
+            if key in VECTORS and is_file(self.source, key):
+                raise InputError(
+                    f"{key} is a picture, which is rows of pixels and no vectors yet",
+                    hint="input: takes a picture, and stands for query, key and value",
+                    subject=key,
+                )
+            refuse_large(self.source, key)
+
+    def _is_reference(self, key: str) -> bool:
+        return isinstance(self.source.get(key), Reference)
 
     def _vectors_of(self, key: str, array: Tensor, axis: str) -> Tensor:
         """An input as it is, or a picture's patches; they are the vectors of `axis`, or of both."""

@@ -8,7 +8,7 @@ from attncli.core.convolution import SHARP, Convolution
 from attncli.core.labels import Labels
 from attncli.core.problem import Presentation
 from attncli.errors import InputError
-from attncli.files.images import pixels
+from attncli.files.images import pixels, refuse_large
 from attncli.files.vectors import Source, Tensor, cast, widest
 
 TENSORS = ("image", "kernel", "kernel_bias")
@@ -16,7 +16,10 @@ TENSORS = ("image", "kernel", "kernel_bias")
 
 def build(source: Source, name: str) -> Convolution:
     """The convolution that a problem describes; `name` is its file as the user named it."""
+    refuse_large(source, "image")
     raw = {key: array for key in TENSORS if (array := source.tensor(key)) is not None}
+    if "image" in raw:
+        raw["image"] = pixels(source, "image", raw["image"])
     for key in ("image", "kernel"):
         if key not in raw:
             raise InputError(
@@ -35,7 +38,7 @@ def build(source: Source, name: str) -> Convolution:
     finite = not source.get("allow_nonfinite", False)
     arrays = {key: cast(key, array, dtype, finite=finite) for key, array in raw.items()}
     problem = Convolution(
-        image=pixels(source, "image", arrays["image"]),
+        image=arrays["image"],
         kernel=_kernel(arrays["kernel"]),
         bias=np.atleast_1d(arrays["kernel_bias"]) if "kernel_bias" in arrays else None,
         padding=source.get("padding", "zero"),

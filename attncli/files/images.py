@@ -1,14 +1,19 @@
 """Pictures as inputs: which tensors are pictures, and how their axes lie."""
 
+from pathlib import Path
+
 import numpy as np
 
 from attncli.core.picture import Picture
+from attncli.errors import LimitError
 from attncli.files.schema import IMAGE_LAYOUTS
 from attncli.files.types import Reference
 from attncli.files.vectors import Source, Tensor, as_rows
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Suffixes of pictures."""
+MOST = 1 << 16
+"""Vectors of a picture: pairs of more would take hours."""
 
 
 def is_file(source: Source, key: str) -> bool:
@@ -28,8 +33,34 @@ def is_picture(source: Source, key: str, array: Tensor) -> bool:
     return says_so and (array.ndim > 2 or "source" not in source.entries)
 
 
+def refuse_large(source: Source, key: str) -> None:
+    """Raise `LimitError` for a picture file of too many pixels or patches, before it is read."""
+    if not is_file(source, key):
+        return
+    from attncli.files.pictures import extent
+
+    place = source.place(key)
+    base = Path() if place is not None and place.is_flag else source.base
+    height, width = extent(base / source.get(key).text, place)
+    patch = source.get("patch", 1)
+    _refuse_many((height // patch) * (width // patch), f"{height} × {width} pixels")
+
+
+def _refuse_many(n: int, size: str) -> None:
+    if n > MOST:
+        raise LimitError(
+            f"the picture of {size} makes {n} vectors",
+            expected=f"at most {MOST}",
+            found=str(n),
+            hint="cut it into larger patches (patch: 16), or make it smaller",
+            subject="input",
+        )
+
+
 def pixels(source: Source, key: str, array: Tensor) -> Tensor:
     """`(… h w c)` of an image as it lies; a table of two axes is an image of one channel."""
+    if array.dtype == np.uint8:
+        array = array.astype(np.float32) / np.float32(255)  # bytes, as in any picture
     if array.ndim == 2:
         return array[:, :, None]
     chw = source.get("layout") == "chw" and not is_file(source, key) and array.ndim > 2
@@ -38,7 +69,10 @@ def pixels(source: Source, key: str, array: Tensor) -> Tensor:
 
 def picture(source: Source, key: str, array: Tensor) -> Picture:
     """The picture that an input is; raises `InputError` where patches do not fill it."""
-    return Picture(pixels(source, key, array), source.get("patch", 1))
+    made = Picture(pixels(source, key, array), source.get("patch", 1))
+    rows, columns = made.extent
+    _refuse_many(rows * columns, " × ".join(map(str, made.pixels.shape[-3:-1])) + " pixels")
+    return made
 
 
 def as_vectors(made: Picture, notation: str) -> Tensor:

@@ -18,6 +18,7 @@ from attncli.core.vision import VisionTransformer
 from attncli.errors import InputError
 from attncli.files.dialects import chosen_dialect
 from attncli.files.huggingface import expanded
+from attncli.files.images import refuse_large
 from attncli.files.masks import Masking
 from attncli.files.presentation import COUNTS
 from attncli.files.projections import attention_tables, state_dict
@@ -44,6 +45,7 @@ class _Builder:
         self.source = source
         self.kind: str = source.get("kind")
         self.is_decoder = self.kind == "decoder"
+        refuse_large(source, "input")
         self.vectors = {"input": self._needed("input")}
         if self.is_decoder:
             self.vectors["source"] = self._needed("source")

@@ -44,6 +44,14 @@ class Map:
     own: tuple[int, int] | None
     """Row and column of the query's own patch, where it is one of this picture."""
 
+    @property
+    def shares(self) -> Numbers:
+        """The weights as parts of the largest; zero where nothing is seen."""
+        largest = float(self.weights.max())
+        if not 0 < largest < np.inf:
+            return np.zeros(self.weights.shape)
+        return np.asarray(np.clip(self.weights.astype(np.float64) / largest, 0, 1))
+
 
 def maps(view: View, trace: "Trace") -> Iterator[Map]:
     """The maps of a step of weights with one query in focus; none for any other step."""
@@ -58,7 +66,7 @@ def maps(view: View, trace: "Trace") -> Iterator[Map]:
     if len(view.places[query]) != 1 or not whole:
         return
     place = int(view.places[query][0])
-    own = pictures["query"].place(place) if "query" in pictures else None
+    own = picture.place(place) if pictures.get("query") is picture else None
     labels = view.labels.given("query")
     for index in view.tables():
         weights = view.value[index].reshape(-1)
@@ -113,9 +121,8 @@ def panel(drawn: Iterator[Map], paper: Paper) -> Panel:
     light = "lighter" if paper.display.color else "fuller"
     panels = [_drawn(first.colours, "the picture", "", first, paper)]
     for one in shown[:MOST_MAPS]:
-        share = one.weights / max(float(one.weights.max()), 1e-300)
         title = paper.theirs(one.heading or "weights")
-        panels.append(_drawn(ramp(share), title, one.most, one, paper))
+        panels.append(_drawn(ramp(one.shares), title, one.most, one, paper))
     lines = [paper.line(Span("  "), Span(text, "title")) for text in heading]
     lines.append(paper.line(Span(f"  {light} is more", "dim")))
     for row, block in enumerate(packed(panels, paper.width, 3)):

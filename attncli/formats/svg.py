@@ -81,8 +81,7 @@ def _maps(drawn: list[Map]) -> str:
     height = SIDE * rows / columns
     tiles = [("the picture", "", first.colours, True)]
     for one in drawn:
-        share = one.weights / max(float(one.weights.max()), 1e-300)
-        tiles.append((one.heading or "weights", one.most, ramp(share), False))
+        tiles.append((one.heading or "weights", one.most, ramp(one.shares), False))
     cell_w, cell_h = SIDE + GAP, height + 2 * LINE + GAP
     across = min(ACROSS, len(tiles))
     width = across * cell_w + GAP

@@ -245,8 +245,10 @@ def files() -> Iterator[Case]:
     yield tensor("csv ragged", "t.csv", b"1,0\n1\n")
     yield tensor("csv with a word", "t.csv", b"1,0\n1,two\n")
     yield tensor("csv empty", "t.csv", b"")
-    yield tensor("png that is none", "q.png", b"GIF89a nothing")
-    yield tensor("png cut off", "q.png", PNG[:40])
+    for name, content in {"png that is none": b"GIF89a nothing", "png cut off": PNG[:40]}.items():
+        files = {"p.yaml": b"input: q.png\n", "q.png": content}
+        yield Case(name, ("attend", "p.yaml"), files)
+    yield tensor("png as a query", "q.png", PNG)
     yield text("patch without input", GOOD + "patch: 2\n")
     yield text("layout of a picture without input", GOOD + "layout: chw\n")
     yield text("patch that does not fill", "input: [[1, 0, 1], [0, 1, 1]]\npatch: 2\n")

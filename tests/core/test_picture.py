@@ -1,13 +1,16 @@
 """A picture cut into patches, held to plain loops."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from attncli import attend
 from attncli.core.picture import Picture
-from attncli.errors import InputError
+from attncli.errors import InputError, LimitError
 
 
 @given(
@@ -76,3 +79,30 @@ def test_a_picture_may_be_attended_to_by_vectors() -> None:
     wanted = attend(input=words, source=pixels.reshape(24, 5))
     np.testing.assert_array_equal(got.output, wanted.output)
     assert {*got.problem.presentation.pictures} == {"key"}
+
+
+def test_bytes_are_a_picture_as_its_png_is(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    from_file = attend(input=str(tmp_path / "p.png"), similarity="euclidean")
+    from_array = attend(input=pixels, layout="hwc", similarity="euclidean")
+    np.testing.assert_array_equal(from_file.output, from_array.output)
+
+
+def test_pictures_too_large_are_refused_from_their_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from attncli.files import pictures
+
+    Image.new("L", (2000, 1000)).save(tmp_path / "p.png")
+    monkeypatch.setattr(pictures, "read_picture", None)
+    for keys in ({}, {"kind": "encoder"}):
+        with pytest.raises(LimitError, match="1000 × 2000 pixels makes 2000000 vectors"):
+            attend(input=str(tmp_path / "p.png"), **keys)
+
+
+def test_a_picture_is_no_query(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "p.png")
+    file = str(tmp_path / "p.png")
+    with pytest.raises(InputError, match="query is a picture"):
+        attend(query=file, key=file)

@@ -120,3 +120,18 @@ def test_pixels_beyond_0_to_1_and_odd_channels_can_be_shown() -> None:
         assert shown.shape == (3, 5, 3)
         assert shown.min() >= 0
         assert shown.max() <= 1
+
+
+def test_a_query_that_sees_nothing_has_an_empty_map() -> None:
+    image = np.zeros((3, 5, 3), dtype=np.float32)
+    blind = attend(input=image, layout="hwc", key_mask=[False] * 15)
+    assert "most 0.000" in render(blind, focused())
+    ET.fromstring(render(blind, focused(), "svg"))
+
+
+def test_a_query_of_another_picture_has_no_place_in_this_one() -> None:
+    keys = {"layout": "hwc", "similarity": "euclidean"}
+    crossed = attend(input=np.zeros((3, 5, 3)), source=np.ones((3, 5, 3)), **keys)
+    (view,) = views(crossed, focused())
+    (one,) = maps(view, crossed)
+    assert one.own is None
