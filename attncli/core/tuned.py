@@ -1,9 +1,10 @@
 """The tile loop of softmax over products, for namespaces that write into arrays (`out=`).
 
-What makes it fast, each measured against plain tiles (tests/README.md): keys are transposed once;
-the scale is folded into the queries; each row has one reference for all its tiles, the maximum over
-a few keys, instead of a running maximum; the matrix product itself subtracts it (one more column of
-the queries, a row of ones in the keys); exponentials are taken in place and summed by a product.
+What makes it fast, each measured against plain tiles (tests/README.md): the scale is folded into
+the queries; each row has one reference for all its tiles, the maximum over a few keys, instead of a
+running maximum; the matrix product itself subtracts it (one more column of the queries, a column of
+ones beside the keys, which are copied tile by tile: a fiftieth of the time, and no copy of all
+keys); exponentials are taken in place and summed by a product.
 
 A reference that was badly chosen shows: a sum overflows, or nothing is left of it. Then the rows
 are done again by the exact recipe.
@@ -29,13 +30,17 @@ LEAST = {"float32": 1e-20, "float64": 1e-200}
 class Buffers(threading.local):
     """The arrays that a thread computes in, made once."""
 
+    keys: Array = None
+    """`(tile h + 2)`: keys, ones, and the place of each in the tile."""
     scores: Array = None
     weighted: Array = None
     ones: Array = None
 
-    def fit(self, tile: int, value: Array, xp: Namespace) -> None:
-        """Make them, for tiles of this width and these values."""
+    def fit(self, tile: int, h: int, value: Array, xp: Namespace) -> None:
+        """Make them, for tiles of this width, keys of h features and these values."""
         if self.scores is None:
+            self.keys = xp.ones((tile, h + 2), dtype=value.dtype)
+            self.keys[:, h + 1] = xp.arange(tile)
             self.scores = xp.empty((tile, tile), dtype=value.dtype)
             self.weighted = xp.empty((tile, value.shape[1]), dtype=value.dtype)
             self.ones = xp.ones((tile, 1), dtype=value.dtype)
@@ -46,11 +51,8 @@ class Loop:
     """The rows of one unit."""
 
     unit: "Unit"
-    query: Array
-    """Scaled, `(n_queries h)`."""
-    keys: Array
-    """`(h + 2 n_keys)`, contiguous: the keys transposed, a row of ones, and each key's place in
-    its tile."""
+    factor: float | Array
+    """What the queries are multiplied by: the scale, and the temperature where it can be."""
     tile: int
     xp: Namespace
     buffers: Buffers = field(default_factory=Buffers)
@@ -69,15 +71,10 @@ class Loop:
             or not all(xp.all(xp.isfinite(part)) for part in (unit.query, unit.key, unit.value))
         ):
             return None
-        n_keys, h = unit.key.shape
-        keys = xp.empty((h + 2, n_keys), dtype=unit.key.dtype)
-        keys[:h, :] = xp.matrix_transpose(unit.key)
-        keys[h, :] = 1
-        keys[h + 1, :] = xp.arange(n_keys) % tile
         factor: float | Array = 1 if recipe.scale is None else recipe.scale
         if recipe.softcap is None:
             factor = factor / recipe.normalizer.temperature
-        return cls(unit, unit.query * factor, keys, tile, xp)
+        return cls(unit, factor, tile, xp)
 
     def rows(self, queries: range) -> Array | None:
         """The output of some queries, `(n d_v)`; None where the reference did not serve."""
@@ -85,21 +82,20 @@ class Loop:
         reach = recipe.reach(queries, xp)
         if not reach:
             return None
-        n, h = len(queries), self.query.shape[1]
-        self.buffers.fit(tile, value, xp)
+        n, h = len(queries), self.unit.query.shape[1]
+        self.buffers.fit(tile, h, value, xp)
         query = xp.empty((n, h + 2), dtype=value.dtype)
-        query[:, :h] = self.query[queries.start : queries.stop, :]
+        query[:, :h] = self.unit.query[queries.start : queries.stop, :] * self.factor
         reference = self._reference(query[:, :h], queries, reach)
         total = xp.zeros((n, value.shape[1]), dtype=value.dtype)
         row_sum = xp.zeros((n, 1), dtype=value.dtype)
         weighted = self.buffers.weighted[:n, :]
-        # Tiles begin at multiples of their width, where the last row of `keys` begins anew.
-        for start in range(reach.start - reach.start % tile, reach.stop, tile):
-            keys = range(max(start, reach.start), min(start + tile, reach.stop))
+        for start in range(reach.start, reach.stop, tile):
+            keys = range(start, min(start + tile, reach.stop))
             seen = recipe.seen(queries, keys, xp)
             if seen is False:
                 continue
-            scores = self._exponents(query, queries, keys, start, reference)
+            scores = self._exponents(query, queries, keys, reference)
             xp.exp(scores, out=scores)
             if seen is not True:
                 scores *= seen
@@ -131,25 +127,25 @@ class Loop:
                 samples.append(range(near, near + 1))
         best = None
         for keys in samples:
-            scores = xp.matmul(query, self.keys[: query.shape[1], keys.start : keys.stop])
+            key = self.unit.key[keys.start : keys.stop, :]
+            scores = xp.matmul(query, xp.matrix_transpose(key))
             greatest = xp.max(self._finished(scores, queries, keys), axis=1, keepdims=True)
             best = greatest if best is None else xp.maximum(best, greatest)
         return best
 
-    def _exponents(
-        self, query: Array, queries: range, keys: range, start: int, reference: Array
-    ) -> Array:
+    def _exponents(self, query: Array, queries: range, keys: range, reference: Array) -> Array:
         """Scores less the reference, in the buffer; by the product alone where that can be."""
         xp, recipe = self.xp, self.unit.recipe
-        n, h = len(queries), self.query.shape[1]
+        n, h = len(queries), self.unit.query.shape[1]
         scores = self.buffers.scores.reshape(-1)[: n * len(keys)].reshape(n, len(keys))
-        part = self.keys[:, keys.start : keys.stop]
+        part = self.buffers.keys[: len(keys), :]
+        part[:, :h] = self.unit.key[keys.start : keys.stop, :]
+        part = xp.matrix_transpose(part)
         line = None
         if recipe.softcap is None and len(recipe.biases) == 1:
-            aligned = range(start, keys.stop)
             is_real = keys.stop <= recipe.n_keys - recipe.n_added
             find = getattr(recipe.biases[0], "line", None)
-            line = find(queries, aligned, xp) if find is not None and is_real else None
+            line = find(queries, keys, xp) if find is not None and is_real else None
         if line is not None:
             slope, begins = line
             temperature = recipe.normalizer.temperature
