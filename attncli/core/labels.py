@@ -86,6 +86,9 @@ class Labels:
             place = int(text)
         else:
             letters = {symbol(step, axis) for step in ("query", "key", "value", "output")}
+            letters |= (
+                {"a"} if axis in LETTERS else set()
+            )  # an input's vector, whatever is made of it
             match = text[1:].isdecimal() and text[:1] in letters - {""}
             place = int(text[1:]) - 1 if match else -1
             if not match:

@@ -5,7 +5,6 @@ become entries, as if the problem had written them; a key that the problem write
 """
 
 import json
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -32,12 +31,18 @@ ACTIVATIONS = {
     "swish": "silu",
 }
 
-NUMBERS: dict[str, tuple[str, tuple[type[int] | type[float], ...]]] = {
-    "heads": ("num_attention_heads", (int,)),
-    "epsilon": ("layer_norm_eps", (int, float)),
-    "patch": ("patch_size", (int,)),
-}
+NUMBERS = {"heads": "num_attention_heads", "epsilon": "layer_norm_eps", "patch": "patch_size"}
 """Our keys, and those of the configuration."""
+SIZES = {
+    "hidden_size": None,
+    "intermediate_size": None,
+    "num_hidden_layers": None,
+    "patch_size": None,
+    "image_size": 224,
+    "num_channels": 3,
+}
+"""What decides the shapes of the tensors, and what transformers takes where one is missing."""
+MOST_LAYERS = 1000
 
 LAYER = {
     "attention.output.dense": "self_attn.out_proj",
@@ -61,9 +66,6 @@ WHOLE = {
     "classifier.bias": "head.bias",
 }
 """Their names outside the layers, and ours."""
-
-AXES = {"class_token": 1, "positions": 2, "embedding.weight": 4}
-"""How many axes count; those before are 1."""
 
 IN_LAYER = re.compile(r"encoder\.layer\.(0|[1-9][0-9]*)\.(.+)\.(weight|bias)", re.ASCII)
 QKV = re.compile(r"attention\.attention\.(query|key|value)")
@@ -91,9 +93,9 @@ def expanded(source: Source) -> Source:
             hint="of any other model, give the tensors: query: model.safetensors:NAME",
             place=place,
         )
-    entries = _settings(config, directory) | _tables(
-        _tensors(directory, place), source.get("notation", "rows")
-    )
+    settings = _settings(config, directory)
+    tensors = _checked(_tensors(directory, place), config, directory)
+    entries = settings | _tables(tensors, source.get("notation", "rows"))
     for key, entry in source.entries.items():
         if key in entries and key not in ("parameters", "labels"):
             theirs, ours = entries[key].value, entry.value
@@ -130,6 +132,10 @@ def _normalised(source: Source, directory: Path) -> Tensor:
             hint="save it without an alpha channel",
             subject="input",
         )
+    if not config.get("do_rescale", True):
+        pixels = pixels * np.float32(255)
+    elif isinstance(factor := config.get("rescale_factor", 1 / 255), int | float):
+        pixels = pixels * np.float32(255 * factor)
     if not config.get("do_normalize", True):
         return pixels
     mean, std = (_three(config, key, path) for key in ("image_mean", "image_std"))
@@ -168,76 +174,140 @@ def _settings(config: dict[str, Any], directory: Path) -> dict[str, Entry]:
             f"hidden_act is {str(activation)[:40]!r}", expected=", ".join(ACTIVATIONS), place=place
         )
     settings: dict[str, Any] = {"norm": "pre", "activation": ACTIVATIONS[activation]}
-    for ours, (name, kinds) in NUMBERS.items():
-        number = config.get(name)
-        if not isinstance(number, kinds) or isinstance(number, bool) or number <= 0:
-            raise InputError(
-                f"{name} is {str(number)[:40]}", expected="a positive number", place=place
-            )
-        settings[ours] = number
+    for ours, name in NUMBERS.items():
+        settings[ours] = _number(config, name, place, whole=ours != "epsilon")
     entries = {key: Entry(value, place) for key, value in settings.items()}
     names = config.get("id2label")
     if isinstance(names, dict) and "ForImageClassification" in str(config.get("architectures")):
-        labels = tuple(str(names[key]) for key in sorted(names, key=_number))
+        labels = tuple(str(names[key]) for key in sorted(names, key=_position))
         entries["labels"] = Entry({"class": Entry(labels, place)}, place)
     return entries
 
 
-def _number(text: str) -> int:
+def _number(
+    config: dict[str, Any], name: str, place: Place, default: Any = None, *, whole: bool = True
+) -> Any:
+    """A positive number of a configuration."""
+    number = config.get(name, default)
+    fits = isinstance(number, int if whole else int | float) and not isinstance(number, bool)
+    if not fits or number <= 0:
+        raise InputError(f"{name} is {str(number)[:40]}", expected="a positive number", place=place)
+    return number
+
+
+def _position(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+def _shapes(config: dict[str, Any], place: Place) -> dict[str, tuple[int, ...]]:
+    """Every tensor of such a model, and its shape; those of the heads are checked where they are
+    used."""
+    h, inner, n_layers, patch, size, channels = (
+        _number(config, name, place, default) for name, default in SIZES.items()
+    )
+    if n_layers > MOST_LAYERS:
+        raise InputError(f"num_hidden_layers is {n_layers}", place=place)
+    projection = "embeddings.patch_embeddings.projection"
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.cls_token": (1, 1, h),
+        "embeddings.position_embeddings": (1, (size // patch) ** 2 + 1, h),
+        f"{projection}.weight": (h, channels, patch, patch),
+        f"{projection}.bias": (h,),
+        "layernorm.weight": (h,),
+        "layernorm.bias": (h,),
+    }
+    tables = {"attention.output.dense": (h, h), "intermediate.dense": (inner, h)}
+    tables["output.dense"] = (h, inner)
+    for layer in range(n_layers):
+        front = f"encoder.layer.{layer}."
+        for name, shape in tables.items():
+            shapes |= {f"{front}{name}.weight": shape, f"{front}{name}.bias": shape[:1]}
+        for name in ("layernorm_before", "layernorm_after"):
+            shapes |= {f"{front}{name}.weight": (h,), f"{front}{name}.bias": (h,)}
+        for name in ("query", "key", "value"):
+            shapes[f"{front}attention.attention.{name}.weight"] = (h, h)
+            if config.get("qkv_bias", True):
+                shapes[f"{front}attention.attention.{name}.bias"] = (h,)
+    for head in ("pooler.dense", "classifier"):
+        if head == "classifier" and "ForImageClassification" not in str(config["architectures"]):
+            continue
+        shapes |= {f"{head}.weight": (-1, h), f"{head}.bias": (-1,)}
+    return shapes
+
+
+def _checked(
+    tensors: dict[str, Tensor], config: dict[str, Any], directory: Path
+) -> dict[str, Tensor]:
+    """The tensors without the model's name in front; raises `InputError` unless they are what the
+    configuration says."""
+    place = Place(str(directory / "config.json"))
+    shapes = _shapes({"architectures": "", **config}, place)
+    named = {name.removeprefix("vit."): array for name, array in tensors.items()}
+    for name, array in named.items():
+        shape = shapes.get(name)
+        fits = shape is not None and array.ndim == len(shape)
+        if (
+            fits
+            and shape is not None
+            and all(size in (-1, there) for size, there in zip(shape, array.shape, strict=True))
+        ):
+            continue
+        what = "is unknown" if shape is None else f"has the shape {by(array.shape)}"
+        raise InputError(
+            f"the checkpoint's tensor {name[:80]} {what}",
+            expected="what config.json says of a ViTModel or ViTForImageClassification"
+            if shape is None
+            else f"{by(shape).replace('-1', 'any')}, from config.json",
+            subject="parameters",
+        )
+    missing = [name for name in shapes if name not in named and not name.startswith("pooler.")]
+    if missing:
+        raise InputError(
+            f"the checkpoint has no tensor {missing[0]}",
+            expected=f"the {len(shapes)} tensors that config.json speaks of",
+            found=f"{len(named)}",
+            subject="parameters",
+        )
+    return named
+
+
 def _tables(tensors: dict[str, Tensor], notation: str) -> dict[str, Entry]:
-    """Our keys and PyTorch's names of the tensors; raises `InputError` for an unknown one."""
+    """Our keys and PyTorch's names of the tensors."""
     state: dict[str, Tensor] = {}
-    ours: dict[str, Any] = {}
     packed: dict[str, dict[str, Tensor]] = {}
-    for full, array in tensors.items():
-        name = full.removeprefix("vit.")
+    entries: dict[str, Entry] = {}
+    for name, array in tensors.items():
         inside = IN_LAYER.fullmatch(name)
-        if name in WHOLE:
-            ours[WHOLE[name]] = array
-        elif inside and inside[2] in LAYER:
-            state[f"layers.{inside[1]}.{LAYER[inside[2]]}.{inside[3]}"] = array
-        elif inside and (projection := QKV.fullmatch(inside[2])):
+        if inside is None:
+            _place_whole(WHOLE[name], array, notation, entries, state)
+        elif projection := QKV.fullmatch(inside[2]):
             whole = f"layers.{inside[1]}.self_attn.in_proj_{inside[3]}"
             packed.setdefault(whole, {})[projection[1]] = array
         else:
-            raise InputError(
-                f"the checkpoint has an unknown tensor {full[:80]}",
-                expected="the names of transformers' ViTModel or ViTForImageClassification",
-                subject="parameters",
-            )
+            state[f"layers.{inside[1]}.{LAYER[inside[2]]}.{inside[3]}"] = array
     for whole, parts in packed.items():
-        if len(parts) < 3 or len({(part.ndim > 0, *part.shape[1:]) for part in parts.values()}) > 1:
-            raise InputError(
-                f"query, key and value of {whole} do not fit each other",
-                expected="three tables of one width",
-                found=", ".join(f"{name} {by(part.shape)}" for name, part in parts.items()),
-                subject="parameters",
-            )
         state[whole] = np.concatenate([parts[name] for name in ("query", "key", "value")])
-    state |= {name: ours.pop(name) for name in ("norm.weight", "norm.bias") if name in ours}
-    entries: dict[str, Entry] = {
-        "parameters": Entry({name: Entry(array) for name, array in state.items()})
-    }
-    for name, array in ours.items():
-        key, _, part = name.partition(".")
-        if name in AXES and (array.ndim < AXES[name] or math.prod(array.shape[: -AXES[name]]) > 1):
-            raise InputError(
-                f"{name} of the checkpoint has the shape {by(array.shape)}", subject="parameters"
-            )
-        if name == "embedding.weight":
+    entries["parameters"] = Entry({name: Entry(array) for name, array in state.items()})
+    return entries
+
+
+def _place_whole(
+    ours: str, array: Tensor, notation: str, entries: dict[str, Entry], state: dict[str, Tensor]
+) -> None:
+    """A tensor outside the layers, under our name for it and as the file's tables lie."""
+    key, _, part = ours.partition(".")
+    if key == "norm":
+        state[ours] = array
+    elif key == "class_token":
+        entries[key] = Entry(array.reshape(-1))
+    elif key == "positions":
+        entries[key] = Entry(array[0] if notation == "rows" else array[0].T)
+    else:
+        if ours == "embedding.weight":
             # (d channel row column) → (d, row·column·channel), as patches are flattened.
             array = np.moveaxis(array, 1, -1).reshape(array.shape[0], -1)
-        if not part:
-            squeezed = array.reshape(array.shape[-AXES[key] :])
-            table = key == "positions" and notation == "columns"
-            entries[key] = Entry(squeezed.T if table else squeezed)
-        else:
-            inner = entries.setdefault(key, Entry({})).value
-            inner[part] = Entry(array.T if notation == "rows" else array)
-    return entries
+        inner = entries.setdefault(key, Entry({})).value
+        inner[part] = Entry(array.T if notation == "rows" else array)
 
 
 def _tensors(directory: Path, place: Place | None) -> dict[str, Tensor]:

@@ -6,12 +6,10 @@ import numpy as np
 
 from attncli.core.picture import Picture
 from attncli.errors import LimitError
-from attncli.files.schema import IMAGE_LAYOUTS
+from attncli.files.schema import IMAGE_LAYOUTS, PICTURES
 from attncli.files.types import Reference
 from attncli.files.vectors import Source, Tensor, as_rows
 
-PICTURES = (".png", ".jpg", ".jpeg")
-"""Suffixes of pictures."""
 MOST = 1 << 16
 """Vectors of a picture: pairs of more would take hours."""
 

@@ -51,6 +51,7 @@ class _Builder:
             self.vectors["source"] = self._needed("source")
         if "parameters" not in source.entries:
             raise self._missing("parameters")
+        state = state_dict(source, "parameters")
         if "heads" not in source.entries:
             raise InputError(
                 "parameters without heads: a state_dict does not say how many there are",
@@ -58,7 +59,6 @@ class _Builder:
                 subject="parameters",
             )
         self.heads: int = source.get("heads")
-        state = state_dict(source, "parameters")
         self.vision = Vision.read(source, self.vectors["input"])
         if self.vision.made is not None:
             self.vectors["input"] = self.vision.vectors(source.get("notation", "rows"))

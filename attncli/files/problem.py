@@ -10,7 +10,7 @@ from typing import Any
 from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
-from attncli.files.schema import FOREIGN, KEYS, PROBLEM
+from attncli.files.schema import FOREIGN, KEYS, PICTURES, PROBLEM
 from attncli.files.types import (
     Entry,
     Mapping,
@@ -54,6 +54,12 @@ def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> P
         raise InputError(
             f"{source} is one tensor, a problem needs query, key and value",
             hint="give three files: attncli attend q.npy k.npy v.npy",
+            place=Place(source),
+        )
+    if path.suffix.lower() in PICTURES:
+        raise InputError(
+            f"{source} is a picture, not a problem",
+            hint=f"write a problem file with input: {path.name}",
             place=Place(source),
         )
     entries = read_entries(source)

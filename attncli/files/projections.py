@@ -60,6 +60,7 @@ def read_tables(source: Source) -> Tables:
     """The tables that the problem gives; empty where it gives none."""
     parameters = source.get("parameters")
     if parameters is not None:
+        state = state_dict(source, "parameters")
         if "projections" in source.entries:
             raise InputError("parameters and projections: one of the two", subject="parameters")
         if "heads" not in source.entries:
@@ -68,7 +69,7 @@ def read_tables(source: Source) -> Tables:
                 hint="heads: N (--heads N)",
                 subject="parameters",
             )
-        return attention_tables(state_dict(source, "parameters"), "parameters")
+        return attention_tables(state, "parameters")
     columns = source.get("notation") == "columns"
     tables = Tables()
     for name, entry in source.get("projections", {}).items():
@@ -92,7 +93,22 @@ def read_tables(source: Source) -> Tables:
         assert bias is not None
         tables.biases[name] = bias
     _refuse_mixed_heads(tables)
+    _refuse_other_heads(source, tables)
     return tables
+
+
+def _refuse_other_heads(source: Source, tables: Tables) -> None:
+    """`heads` and `kv_heads` beside a list of tables must say what the list says."""
+    for key, name in (("heads", "query"), ("kv_heads", "key")):
+        table = tables.weights.get(name)
+        said = source.get(key)
+        if table is not None and table.ndim == 3 and said not in (None, table.shape[0]):
+            raise InputError(
+                f"{key} is {said}, projections.{name} has {table.shape[0]} tables",
+                expected=f"a table for each head, {said}, or {key}: {table.shape[0]}",
+                found=str(table.shape[0]),
+                subject=key,
+            )
 
 
 def _refuse_mixed_heads(tables: Tables) -> None:
@@ -172,6 +188,7 @@ def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
     else:
         parts = [_need(state, f"{letter}_proj_weight", subject) for letter in "qkv"]
     tables.weights = {name: part.T for name, part in zip(NAMES, parts, strict=False)}
+    _check_vectors(state, [part.shape[0] for part in parts if part.ndim == 2], subject)
     if "in_proj_bias" in state:
         biases = np.split(state["in_proj_bias"], 3)
         tables.biases = dict(zip(NAMES, biases, strict=False))
@@ -182,6 +199,28 @@ def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
         if f"bias_{letter}" in state:
             tables.extra[name] = state[f"bias_{letter}"].reshape(1, -1)
     return tables
+
+
+def _check_vectors(state: Mapping[str, Tensor], widths: list[int], subject: str) -> None:
+    """Biases, and the extra key and value, are as wide as the projections that they go with."""
+    if ("bias_k" in state) != ("bias_v" in state):
+        raise InputError(
+            "parameters has one of bias_k and bias_v",
+            expected="both, or neither",
+            found=next(name for name in ("bias_k", "bias_v") if name in state),
+            subject=subject,
+        )
+    if len(widths) < 3:
+        return  # a table of odd axes, which is refused where it is used
+    sizes = {"in_proj_bias": sum(widths), "bias_k": widths[1], "bias_v": widths[2]}
+    for name, size in sizes.items():
+        if name in state and state[name].size != size:
+            raise InputError(
+                f"{name} has the shape {by(state[name].shape)}",
+                expected=f"{size} numbers, as many as the projections make",
+                found=str(state[name].size),
+                subject=subject,
+            )
 
 
 def _need(state: Mapping[str, Tensor], name: str, subject: str) -> Tensor:

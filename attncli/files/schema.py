@@ -78,6 +78,8 @@ DECODER = ("decoder",)
 CONVOLUTION = ("convolution",)
 LAYOUTS = ("heads-first", "tokens-first", "sequence-first")
 IMAGE_LAYOUTS = ("hwc", "chw")
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Suffixes of pictures."""
 LAYER_LAYOUTS = ("heads-first", "sequence-first")
 
 LABELLED = ("query", "key", "feature", "class")

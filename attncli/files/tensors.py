@@ -10,9 +10,9 @@ import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files import npz, safetensors
-from attncli.files.images import PICTURES
 from attncli.files.npy import Header, npy_header, read_npy
 from attncli.files.reading import no_member, opened
+from attncli.files.schema import PICTURES
 from attncli.files.tables import read_table
 from attncli.files.yaml import quoted
 

@@ -39,6 +39,8 @@ class Map:
     """Of the query."""
     heading: str
     """Batch entry and head."""
+    layer: str
+    """Of a stack: `layers.0`."""
     most: str
     """The largest weight and where."""
     own: tuple[int, int] | None
@@ -76,6 +78,7 @@ def maps(view: View, trace: "Trace") -> Iterator[Map]:
             colours=colours(_entry(picture, view, index)),
             name=name,
             heading=view.heading(index),
+            layer=view.step.recipe.rpartition(".")[0].replace("layers.", "layer "),
             most=_most(weights, picture),
             own=own,
         )

@@ -81,8 +81,9 @@ def _maps(drawn: list[Map]) -> str:
     height = SIDE * rows / columns
     tiles = [("the picture", "", first.colours, True)]
     for one in drawn:
-        tiles.append((one.heading or "weights", one.most, ramp(one.shares), False))
-    cell_w, cell_h = SIDE + GAP, height + 2 * LINE + GAP
+        title = ", ".join(filter(None, [one.layer, one.heading])) or "weights"
+        tiles.append((title, one.most, ramp(one.shares), False))
+    cell_w, cell_h = SIDE + GAP, height + 3 * LINE + GAP
     across = min(ACROSS, len(tiles))
     width = across * cell_w + GAP
     total = -(-len(tiles) // across) * cell_h + 2 * GAP + LINE
@@ -102,8 +103,9 @@ def _maps(drawn: list[Map]) -> str:
         body += _cells(image, x, top, height, None if is_picture else drawn[number - 1])
         if first.own is not None:
             body.append(_own(first.own, (rows, columns), x, top, height))
-        below = top + height + 14
-        body.append(f'<text class="dim" x="{x:g}" y="{below:g}">{_safe(caption)}</text>')
+        for line, text in enumerate(filter(None, caption.split(", "))):
+            below = top + height + 14 + line * 16
+            body.append(f'<text class="dim" x="{x:g}" y="{below:g}">{_safe(text)}</text>')
     return "\n".join([*body, "</svg>"]) + "\n"
 
 

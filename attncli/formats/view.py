@@ -112,7 +112,9 @@ class View:
             )
         if n > 1:
             return self
-        axis = n if notation == "rows" else n - 1
+        # A number a query goes down in rows notation; one vector of classes or features across.
+        goes_down = (notation == "rows") == (self.axes[-1] not in ("class", "feature"))
+        axis = n if goes_down else n - 1
         return replace(
             self,
             axes=(*self.axes[:axis], "", *self.axes[axis:]),

@@ -254,6 +254,18 @@ def files() -> Iterator[Case]:
     yield text("patch that does not fill", "input: [[1, 0, 1], [0, 1, 1]]\npatch: 2\n")
     yield text("patch of a vector", "input: [1, 0]\npatch: 1\n")
     yield text("labels of a class", GOOD + "labels: {class: [cat]}\n")
+    yield text(
+        "heads beside another number of tables",
+        "input: [[1, 0]]\nheads: 3\nprojections: {query: [[[1], [0]], [[0], [1]]], "
+        "key: [[[1], [0]], [[0], [1]]], value: [[[1], [0]], [[0], [1]]]}\n",
+    )
+    packed = "input: [[1, 0]]\nheads: 1\nparameters:\n  in_proj_weight: [[1, 0], [0, 1], [1, 0], "
+    packed += "[0, 1], [1, 0], [0, 1]]\n  out_proj.weight: [[1, 0], [0, 1]]\n"
+    yield text("bias_k without bias_v", packed + "  bias_k: [1, 1]\n")
+    yield text("bias_v without bias_k", packed + "  bias_v: [1, 1]\n")
+    yield text("in_proj_bias too short", packed + "  in_proj_bias: [1, 1]\n")
+    yield text("bias_k too long", packed + "  bias_k: [1, 1, 1]\n  bias_v: [1, 1, 1]\n")
+    yield Case("a picture as a problem", ("attend", "q.png"), {"q.png": PNG})
     yield vision("embedding without weight", "embedding: {bias: [1, 1]}")
     yield vision("embedding of another width", "embedding: {weight: [[1, 0]]}")
     yield vision("class token of another width", "class_token: [1, 0, 0]")

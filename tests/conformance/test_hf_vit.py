@@ -1,6 +1,7 @@
 """Tiny Vision Transformers of Hugging Face, read from their own config.json and safetensors."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -132,4 +133,37 @@ def test_a_tensor_that_does_not_fit_is_named(
     file = tmp_path / "vit-a" / "model.safetensors"
     save_file({**load_file(file), tensor: np.zeros(shape, dtype=np.float32)}, file)
     with pytest.raises(InputError):
+        attend(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_hidden_layers", 3),
+        ("num_hidden_layers", 1),
+        ("num_hidden_layers", -1),
+        ("num_hidden_layers", 10**9),
+        ("hidden_size", 64),
+        ("intermediate_size", 10),
+        ("num_channels", 1),
+        ("image_size", 64),
+        ("qkv_bias", False),
+    ],
+)
+def test_a_configuration_that_contradicts_the_weights_is_refused(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "vit-a")
+    file = tmp_path / "vit-a" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    with pytest.raises(InputError):
+        attend(path)
+
+
+@pytest.mark.parametrize("name", sorted(load_file(HERE / "vit-b-classify" / "model.safetensors")))
+def test_a_tensor_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "vit-b-classify")
+    file = tmp_path / "vit-b-classify" / "model.safetensors"
+    save_file({key: table for key, table in load_file(file).items() if key != name}, file)
+    with pytest.raises(InputError, match=re.escape(name.removeprefix("vit."))):
         attend(path)
