@@ -16,6 +16,7 @@ from attncli.errors import AttncliError, InputError, LimitError, Place
 
 if TYPE_CHECKING:
     from attncli.core.attention import Attention
+    from attncli.core.tiled import Into
     from attncli.formats.titles import Title
 
 
@@ -114,6 +115,7 @@ def solve(
     queries: range | None = None,
     progress: Callable[[int, int], None] | None = None,
     change: Callable[[Step], Array] | None = None,
+    into: "Into | None" = None,
 ) -> Trace:
     """Run a problem's recipe on a backend.
 
@@ -122,6 +124,7 @@ def solve(
     is computed by tiles where only its vectors and output are wanted; where no step is named
     either, a note says so. `queries` are the only ones that will be looked at: of a long problem
     only their rows are then computed. `progress` is told how many rows of how many are done.
+    `into` makes what the rows of an output computed by tiles are written to, instead of an array.
     `change` makes another value of a step before the recipe goes on with it.
     Raises `LimitError` before anything is computed where the kept steps need more than
     `max_memory` bytes (what is free by default).
@@ -155,8 +158,9 @@ def solve(
         if plan.tile is not None:
             from attncli.core.tiled import tiled
 
+            to = into if machine.is_host else None
             wide = None if plan.tile == "auto" else int(plan.tile)
-            recipe = tiled(cast("Attention", problem_run), machine, wide, progress)
+            recipe = tiled(cast("Attention", problem_run), machine, wide, progress, to)
         last: Step | None = None
         for step in _placed(run(recipe, change), presentation.source):
             notes.see(step, xp)

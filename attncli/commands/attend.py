@@ -1,10 +1,14 @@
 """`attend`: the main job."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+
+if TYPE_CHECKING:
+    from attncli.core.tiled import Into
+    from attncli.solve import Trace
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -56,21 +60,28 @@ def attend(
     destination = Destination.of(options)
     opened = options.problem(problem)
     display = options.display(opened, to_file=destination.path is not None)
-    started = perf_counter()
-    with rows_done(quiet=options.quiet) as progress:
-        trace = solve(
-            opened,
-            backend=options.backend,
-            threads=options.n_threads(),
-            notation=options.notation,
-            keep=destination.kept(display, opened),
-            max_memory=options.memory_limit(),
-            tile=options.tiling(),
-            queries=display.rows(),
-            progress=progress,
-        )
-    seconds = perf_counter() - started
-    destination.write(trace, display)
+    seconds = 0.0
+
+    def compute(into: "Into | None") -> "Trace":
+        nonlocal seconds
+        started = perf_counter()
+        with rows_done(quiet=options.quiet) as progress:
+            made = solve(
+                opened,
+                backend=options.backend,
+                threads=options.n_threads(),
+                notation=options.notation,
+                keep=destination.kept(display, opened),
+                max_memory=options.memory_limit(),
+                tile=options.tiling(),
+                queries=display.rows(),
+                progress=progress,
+                into=into,
+            )
+        seconds = perf_counter() - started
+        return made
+
+    trace = destination.write(compute, opened, display)
     if options.verbose and not options.quiet:
         destination.say(f"computed in {seconds:.3g} s on {options.backend}")
     destination.suggest(trace, problem)

@@ -10,7 +10,8 @@ from attncli.errors import OutputError, Place, UsageError
 
 if TYPE_CHECKING:
     from attncli.commands.options import Options
-    from attncli.core.problem import Problem
+    from attncli.core.problem import Notation, Problem
+    from attncli.core.tiled import Into
     from attncli.formats.display import Display
     from attncli.solve import Trace
 
@@ -27,6 +28,8 @@ class Destination:
     """A report's format, or npy, npz or safetensors."""
     force: bool
     quiet: bool
+    notation: "Notation | None" = None
+    """The notation to write in; None: the problem's own."""
 
     @classmethod
     def of(cls, options: "Options") -> "Destination":
@@ -45,7 +48,7 @@ class Destination:
         path = Path(options.output)
         format = options.format or _format_of(path)
         refuse_existing(path, options.force)
-        return cls(path, format, options.force, options.quiet)
+        return cls(path, format, options.force, options.quiet, options.notation)
 
     @property
     def is_arrays(self) -> bool:
@@ -60,8 +63,38 @@ class Destination:
             return {*problem.step_names()}  # whoever keeps arrays wants every one of them
         return None if kept is None else set(kept)
 
-    def write(self, trace: "Trace", display: "Display") -> None:
-        """Write the steps: arrays, or a report."""
+    def write(
+        self, compute: "Callable[[Into | None], Trace]", problem: "Problem", display: "Display"
+    ) -> "Trace":
+        """Compute the steps and write them: arrays, or a report.
+
+        An output alone that lies as it is computed goes to its file row by row.
+        """
+        shown = problem.presentation
+        notation = self.notation or shown.notation
+        as_computed = notation == "rows" and shown.layout == "heads-first"
+        if self.format != "npy" or display.focus or not as_computed:
+            trace = compute(None)
+            self.report(trace, display)
+            return trace
+        made: list[Trace] = []
+
+        def write(file: BinaryIO) -> None:
+            from attncli.files.npy import write_npy
+            from attncli.files.rows import allocator
+
+            trace = compute(allocator(file))
+            made.append(trace)
+            if file.seekable() and file.tell():
+                return  # its rows are there
+            write_npy(file, trace.output)
+
+        self._commit(write)
+        self.say(f"wrote {self.path}: output")
+        return made[0]
+
+    def report(self, trace: "Trace", display: "Display") -> None:
+        """Write steps that are computed."""
         if self.is_arrays:
             arrays = _arrays(trace, display, steps=self.format != "npy")
             self._commit(lambda file: _write_arrays(self.format, file, arrays))

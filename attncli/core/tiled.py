@@ -22,6 +22,9 @@ TILE = 512
 """Queries and keys of a tile: its scores, in float32, fill 1 MiB, the second-level cache of a
 core; 256 and 1024 were slower on the machine of tests/README.md."""
 
+Into = Callable[[tuple[int, ...], str], Any]
+"""Makes, of a shape and a type, what takes rows by index; `mapped()` then gives them back."""
+
 Task = Callable[[], int]
 """Computes some rows of the output and says how many."""
 
@@ -125,11 +128,12 @@ def tiled(
     machine: Machine,
     tile: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    into: Into | None = None,
 ) -> Steps:
     """Yield query, key and value, then what is made of the output; return it.
 
     `tile` is how many queries and keys a tile has. `progress` is told how many rows of how many
-    are done.
+    are done. `into` makes what the rows are written to, where they are the output themselves.
     """
     xp = machine.xp
     query, key, value = yield from attention.vectors(xp)
@@ -138,7 +142,10 @@ def tiled(
         attention.refuse_zero_norms(query, key, xp)
         query, key = attention.similarity.prepare(query, key, xp)
     n, leading = attention.n_queries, attention.leading
-    output = machine.empty((*leading, n, int(value.shape[-1])), attention.dtype)
+    shape = (*leading, n, int(value.shape[-1]))
+    rows_are_output = attention.query_mask is None and "heads" not in attention.step_names()
+    make = into if into is not None and rows_are_output else machine.empty
+    output = make(shape, attention.dtype)
     done, total = 0, n * max(1, len([*indices(leading)]))
     wide = tile or side(attention)
 
@@ -154,6 +161,8 @@ def tiled(
         done += rows
         if progress is not None:
             progress(done, total)
+    if make is not machine.empty and hasattr(output, "mapped"):
+        output = output.mapped()
     return (yield from attention.finished(output, xp))
 
 

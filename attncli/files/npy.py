@@ -94,19 +94,19 @@ def write_npy(file: BinaryIO, array: Any) -> None:
     if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
         raise TypeError(f"{values.dtype} is no type of numbers that attncli computes with")
     values = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    np.lib.format.write_array_header_1_0(
-        file,
-        {
-            "descr": np.lib.format.dtype_to_descr(values.dtype),
-            "fortran_order": False,
-            "shape": values.shape,
-        },
-    )
+    write_header(file, values.shape, values.dtype)
     if values.size:
         # The stubs know nditer as yielding tuples only.
         pieces: Any = np.nditer(values, ("external_loop", "buffered"), order="C", buffersize=PIECE)
         for piece in pieces:
             file.write(piece.tobytes())
+
+
+def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """The header of an NPY 1.0 file whose rows follow in C order."""
+    described = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": described, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def read_header(stream: Readable, noun: str = "the array") -> Header:
