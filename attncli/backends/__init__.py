@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """An array namespace and the machine behind it."""
+    """An array namespace and the machine behind it.
+
+    It may have two methods more: `exhausted(error)`, whether an error says that memory is short
+    (`MemoryError` does by itself), and `release()`, which lets go what it holds for later; tiles
+    are then halved and done again. And a number more: `tile`, how many queries and keys its tiles
+    have by themselves.
+    """
 
     name: str
     xp: Namespace
@@ -75,6 +81,7 @@ BACKENDS = {
     entry.name: entry
     for entry in (
         Entry("numpy", "attncli.backends.numpy", "NumPy on the CPU (OpenBLAS or MKL)"),
+        Entry("cupy", "attncli.backends.cupy", "CuPy on NVIDIA GPUs"),
         Entry("torch", "attncli.backends.torch", "PyTorch on CUDA, MPS or the CPU"),
     )
 }

@@ -59,6 +59,16 @@ class TorchBackend:
             return int(free)
         return free_memory()
 
+    def exhausted(self, error: Exception) -> bool:
+        """Whether an error says that memory is short."""
+        kinds = (MemoryError, self.torch.OutOfMemoryError)
+        return isinstance(error, kinds) or "can't allocate memory" in str(error)
+
+    def release(self) -> None:
+        """Give back what PyTorch keeps for later."""
+        if self.device.type == "cuda":
+            self.torch.cuda.empty_cache()
+
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=self.device)
 

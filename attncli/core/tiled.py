@@ -17,10 +17,14 @@ from attncli.core.normalize import Softmax
 from attncli.core.partial import Partial
 from attncli.core.step import Array, Namespace, Steps, result
 from attncli.core.weighted import weighted_sum
+from attncli.errors import LimitError
 
 TILE = 512
 """Queries and keys of a tile: its scores, in float32, fill 1 MiB, the second-level cache of a
 core; 256 and 1024 were slower on the machine of tests/README.md."""
+
+MOST_HALVINGS = 4
+"""How often tiles are halved where memory is short, before that is an error."""
 
 Into = Callable[[tuple[int, ...], str], Any]
 """Makes, of a shape and a type, what takes rows by index; `mapped()` then gives them back."""
@@ -35,6 +39,10 @@ class Machine(Protocol):
     xp: Namespace
     writes_in_place: bool
     """Whether `xp` takes `out=` and its arrays `+=`: then the tuned loop is used."""
+
+    def memory(self) -> int:
+        """Bytes that can be taken now."""
+        ...
 
     def each(self, tasks: Iterable[Task]) -> Iterator[int]:
         """Run the tasks, in any order, on as many threads as there are; yield what they say."""
@@ -146,10 +154,10 @@ def tiled(
     rows_are_output = attention.query_mask is None and "heads" not in attention.step_names()
     make = into if into is not None and rows_are_output else machine.empty
     output = make(shape, attention.dtype)
-    done, total = 0, n * max(1, len([*indices(leading)]))
-    wide = tile or side(attention)
+    total = n * max(1, len([*indices(leading)]))
+    wide = tile or side(attention, getattr(machine, "tile", TILE))
 
-    def tasks() -> Iterator[Task]:
+    def tasks(wide: int) -> Iterator[Task]:
         for index in indices(leading):
             unit = of(attention, query, key, value, index)
             quick = tuned.Loop.of(unit, xp, wide) if machine.writes_in_place else None
@@ -157,13 +165,45 @@ def tiled(
             for rows in reversed([*cut(range(n), wide)]):
                 yield _task(unit, quick, rows, wide, output, xp, index)
 
-    for rows in machine.each(tasks()):
-        done += rows
-        if progress is not None:
-            progress(done, total)
+    for halved in range(MOST_HALVINGS + 1):
+        done = 0
+        try:
+            for rows in machine.each(tasks(wide)):
+                done += rows
+                if progress is not None:
+                    progress(done, total)
+            break
+        except Exception as error:
+            if not exhausted(machine, error):
+                raise
+            if halved == MOST_HALVINGS or wide == 1:
+                raise _too_small(machine, attention, wide) from error
+            wide = max(1, wide // 2)
     if make is not machine.empty and hasattr(output, "mapped"):
         output = output.mapped()
     return (yield from attention.finished(output, xp))
+
+
+def exhausted(machine: Machine, error: Exception) -> bool:
+    """Whether an error says that memory is short; what the backend holds is then let go."""
+    is_short = getattr(machine, "exhausted", None)
+    if not (isinstance(error, MemoryError) if is_short is None else is_short(error)):
+        return False
+    if (release := getattr(machine, "release", None)) is not None:
+        release()
+    return True
+
+
+def _too_small(machine: Machine, attention: Attention, wide: int) -> LimitError:
+    """The error of a machine on which not even small tiles fit."""
+    bytes_each = 8 if attention.dtype == "float64" else 4
+    wanted = wide * wide * bytes_each * attention.similarity.numbers(attention.d_k)
+    return LimitError(
+        f"memory is short even for tiles of {wide} queries and keys",
+        expected=f"{wanted} bytes for the scores of one tile",
+        found=f"{machine.memory()} free",
+        hint="--threads 1 computes one tile at a time; --dtype float32 halves it",
+    )
 
 
 def _task(
@@ -211,9 +251,9 @@ def of(
     )
 
 
-def side(attention: Attention) -> int:
+def side(attention: Attention, most: int) -> int:
     """Queries and keys of a tile, fewer where a similarity makes more than one number a pair."""
-    return min(TILE, max(16, isqrt(TILE * TILE // attention.similarity.numbers(attention.d_k))))
+    return min(most, max(16, isqrt(most * most // attention.similarity.numbers(attention.d_k))))
 
 
 def cut(places: range, tile: int) -> Iterator[range]:

@@ -101,3 +101,60 @@ def test_a_backend_that_is_not_installed_says_how_to_install_it(
     with pytest.raises(BackendError) as caught:
         solve(problem, backend="torch")
     assert "pip install 'attncli[torch]'" in caught.value.hint
+
+
+class RefusedError(Exception):
+    status = 0
+
+
+@pytest.mark.parametrize(
+    ("status", "count", "words"),
+    [
+        (None, 0, "there is no CUDA device"),
+        (35, 0, "driver is too old for CUDA 12.4"),
+        (100, 0, "there is no CUDA device"),
+        (999, 0, "CUDA does not start"),
+        (None, 1, "cannot compile for the device: no nvrtc"),
+    ],
+)
+def test_cupy_says_exactly_what_is_missing(
+    status: int | None, count: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by a stand-in for CuPy: there is no GPU where the tests run."""
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    def devices() -> int:
+        if status is None:
+            return count
+        error = RefusedError(status)
+        error.status = status
+        raise error
+
+    def nothing(*_: object) -> None:
+        raise RuntimeError("no nvrtc")
+
+    runtime = SimpleNamespace(
+        getDeviceCount=devices, CUDARuntimeError=RefusedError, runtimeGetVersion=lambda: 12040
+    )
+    cupy: Any = ModuleType("cupy")
+    cupy.cuda, cupy.arange = SimpleNamespace(runtime=runtime), nothing
+    compat: Any = ModuleType("array_api_compat")
+    compat.cupy = ModuleType("array_api_compat.cupy")
+    modules = {"cupy": cupy, "array_api_compat": compat, "array_api_compat.cupy": compat.cupy}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(BackendError, match=words):
+        backends.find("cupy")
+
+
+def test_two_cupy_packages_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from attncli.backends import cupy
+
+    names = ("cupy-cuda12x", "cupy-cuda13x", "numpy")
+    found = [SimpleNamespace(name=name) for name in names]
+    monkeypatch.setattr(cupy, "distributions", lambda: found)
+    with pytest.raises(BackendError, match="2 CuPy packages"):
+        backends.find("cupy")

@@ -15,7 +15,7 @@ from attncli.core import tiled as recipe
 from attncli.core.attention import Attention
 from attncli.core.partial import Partial
 from attncli.core.step import result
-from attncli.errors import RefusedError
+from attncli.errors import LimitError, RefusedError
 from attncli.solve import excerpt, solve
 from tests import problem_file
 from tests.judging import assert_same
@@ -176,6 +176,41 @@ def test_masks_that_see_little_cost_little(monkeypatch: pytest.MonkeyPatch) -> N
         "window": 16 * 16 + 7 * 16 * 24,
         "lengths": 2048,
     }
+
+
+# --- memory
+
+
+@pytest.mark.parametrize("most", [16, 8, 4])
+def test_where_memory_is_short_tiles_are_halved(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, widths = recipe.Unit.rows, []
+
+    def hungry(self: Any, queries: range, tile: int, xp: Any) -> Any:
+        widths.append(tile)
+        if tile > most:
+            raise MemoryError
+        return original(self, queries, tile, xp)
+
+    monkeypatch.setattr(recipe.Unit, "rows", hungry)
+    q, k, v = (RANDOM.normal(size=(37, 4)) for _ in range(3))
+    problem = load(query=q, key=k, value=v, causal=True)
+    got = by_tiles(problem, 32, tuned=False)
+    assert_same("output", got, by_steps(problem), 1e-12, 1e-14)
+    assert {*widths} == {width for width in (32, 16, 8, 4) if width >= most}
+
+
+def test_after_four_halvings_it_says_what_is_wanted_and_what_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hungry(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(recipe.Unit, "rows", hungry)
+    q, k, v = (RANDOM.normal(size=(37, 4)) for _ in range(3))
+    with pytest.raises(LimitError, match="even for tiles of 2 queries and keys") as caught:
+        by_tiles(load(query=q, key=k, value=v), 32, tuned=False)
+    assert caught.value.expected == "32 bytes for the scores of one tile"
+    assert "free" in caught.value.found
 
 
 # --- partial results
