@@ -30,14 +30,24 @@ LARGEST_TEXT = 256 * 1024 * 1024
 """Bytes of a problem file; larger tables belong in NPY."""
 
 
+class Part(Entries):
+    """Some keys of a mapping: when merged, the other keys of the mapping stay as they are."""
+
+
 def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> Problem:
     """The problem that the files describe, with the flags' keys in place of the file's."""
+    entries, base, name = sourced(sources)
+    return build(merge(entries, overrides), base, name)
+
+
+def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
+    """What PROBLEM stands for: its entries, the directory of their paths, and what to call it."""
     if len(sources) == 3:
         entries = {
             key: Entry(Reference(source), Place(source))
             for key, source in zip(VECTORS, sources, strict=True)
         }
-        return build({**entries, **overrides}, Path())
+        return entries, Path(), ""
     if len(sources) != 1:
         raise UsageError(
             f"PROBLEM is {len(sources)} files",
@@ -46,23 +56,23 @@ def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> P
             hint="attncli attend samples/soft-addressing.yaml",
         )
     (source,) = sources
+    if source == "-":
+        return read_entries(source), Path(), ""
     path = Path(source)
-    if source != "-" and path.suffix.lower() in ARCHIVES:
-        return build({**_archive(source), **overrides}, Path(), source)
-    if source != "-" and path.suffix.lower() in (".npy", ".csv", ".tsv"):
+    if path.suffix.lower() in ARCHIVES:
+        return _archive(source), Path(), source
+    if path.suffix.lower() in (".npy", ".csv", ".tsv"):
         raise InputError(
             f"{source} is one tensor, a problem needs query, key and value",
             hint="give three files: attncli attend q.npy k.npy v.npy",
             place=Place(source),
         )
-    entries = read_entries(source)
-    base = Path() if source == "-" else path.parent
-    return build(merge(entries, overrides), base, "" if source == "-" else source)
+    return read_entries(source), path.parent, source
 
 
 def read_entries(source: str) -> Entries:
     """The entries of a YAML or JSON problem file, or of standard input (`-`)."""
-    return read_document(_content(source), "stdin" if source == "-" else source, PROBLEM)
+    return read_document(read_content(source), "stdin" if source == "-" else source, PROBLEM)
 
 
 def merge(entries: MappingABC[str, Entry], overrides: MappingABC[str, Entry]) -> Entries:
@@ -70,14 +80,10 @@ def merge(entries: MappingABC[str, Entry], overrides: MappingABC[str, Entry]) ->
     merged = dict(entries)
     for key, entry in overrides.items():
         old = merged.get(key)
-        if (
-            isinstance(entry.value, dict)
-            and old is not None
-            and entry.place is not None
-            and entry.place.source == "--set"
-        ):
+        if isinstance(entry.value, Part) and old is not None:
             inner = old.value if isinstance(old.value, dict) else _named(key, old)
-            entry = Entry(merge(inner, entry.value), entry.place)
+            joined = merge(inner, entry.value)
+            entry = Entry(Part(joined) if isinstance(inner, Part) else joined, entry.place)
         merged[key] = entry
     return merged
 
@@ -107,7 +113,7 @@ def setting(assignment: str) -> Entries:
         kind = mapping.type_of(name, place)
     value: Any = read_flag(kind, text, f"--set {path}")
     for name in reversed(names):
-        value = {name: Entry(value, place)}
+        value = Part({name: Entry(value, place)})
     return value  # type: ignore[no-any-return]
 
 
@@ -131,7 +137,8 @@ def _named(key: str, entry: Entry) -> Entries:
     return {"name": entry} if key == "similarity" else {}
 
 
-def _content(source: str) -> bytes:
+def read_content(source: str) -> bytes:
+    """The bytes of a text file, or of standard input (`-`)."""
     if source == "-":
         content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
     else:
