@@ -1,1 +1,1 @@
-"""Many jobs: what a manifest lists, done on this machine or a cluster, killed and finished later."""
+"""Many jobs: what a manifest lists, done here or on a cluster, killed and finished later."""

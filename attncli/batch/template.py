@@ -16,7 +16,7 @@ Values = Mapping[str, str]
 
 
 def filled(template: str, values: Values) -> str:
-    """The template with its places filled; `{{` is a brace. Raises `InputError` for another name."""
+    """The template filled; `{{` is a brace. Raises `InputError` for a name without a value."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
