@@ -129,9 +129,8 @@ def _jobs(
         )
     index = 0
     if any(not entry.value for entry in sweep.values()):
-        raise InputError(
-            "a sweep over no values", hint="leave it out", place=swept.place if swept else None
-        )
+        nothing = InputError("a sweep over no values", hint="leave it out")
+        raise nothing.at(swept.place if swept else None)
     for file in files:
         named = {"file": file, "stem": splitext(basename(file))[0]} if file else {}
         for chosen in product(*(enumerate(entry.value) for entry in sweep.values())):

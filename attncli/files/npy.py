@@ -9,6 +9,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -17,6 +18,7 @@ import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files.reading import opened
+from attncli.files.snapshot import SMALL
 from attncli.files.yaml import quoted
 
 MAGIC = b"\x93NUMPY"
@@ -28,7 +30,7 @@ MOST_LITERAL = 4096
 """Characters of a header without its padding; 32 axes need a tenth."""
 MOST_AXES = 32
 MOST_BYTES = 1 << 62
-MAPPED = 1 << 20
+MAPPED = SMALL
 """Files larger than this are mapped, not read."""
 PIECE = 1 << 20
 KEYS = {"descr", "fortran_order", "shape"}
@@ -76,7 +78,8 @@ def read_npy(path: Path, *, place: Place | None = None) -> np.ndarray[Any, np.dt
     Raises `InputError`.
     """
     with opened(path, place) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         header = read_header(file)
         refuse_other_kinds(header)
         refuse_other_size(header, size - header.offset)
@@ -232,6 +235,7 @@ def _exactly(stream: Readable, count: int, noun: str) -> bytes:
     return content
 
 
+@lru_cache(maxsize=256)
 def _parsed(text: str, noun: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     """Shape, type and order that a header's literal says."""
     malformed = InputError(

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,9 @@ from attncli.files.npy import (
     refuse_other_size,
     write_npy,
 )
+from attncli.files.npz_stored import stored
 from attncli.files.reading import no_member, opened, refuse_oversize
+from attncli.files.snapshot import current
 from attncli.files.yaml import quoted
 
 SUFFIX = ".npy"
@@ -45,6 +48,7 @@ DAMAGED = (
 """What the standard reader raises for a broken archive."""
 
 Directory = dict[str, zipfile.ZipInfo]
+Plain = dict[str, tuple[Header, np.ndarray[Any, np.dtype[Any]]]]
 
 
 def members(path: Path, place: Place | None = None) -> dict[str, Header]:
@@ -52,6 +56,8 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
 
     Raises `InputError`.
     """
+    if plain := _plain(path, place):
+        return {name: header for name, (header, _) in plain.items()}
     with _archive(path, place) as (archive, directory):
         return {name: _header(archive, name, info) for name, info in directory.items()}
 
@@ -75,6 +81,9 @@ def read_members(
     `place` is where the reference to the archive stands. Raises `InputError`, and `LimitError` if
     the arrays together exceed `max_bytes` (what is free by default).
     """
+    plain = _plain(path, place)
+    if plain and names is not None and all(name in plain for name in names):
+        return {name: plain[name][1] for name in names}
     with _archive(path, place) as (archive, directory):
         headers = {}
         for name in directory if names is None else names:
@@ -98,6 +107,37 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
             info.external_attr = 0o644 << 16
             with archive.open(info, "w", force_zip64=True) as member:
                 write_npy(member, array)  # type: ignore[arg-type]
+
+
+def _plain(path: Path, place: Place | None) -> Plain | None:
+    """All arrays of a small archive in a snapshot, made once; None unless it is plain and sound."""
+    snapshot = current()
+    if snapshot is None:
+        return None
+    name = str(path)
+    if name not in snapshot.made:
+        with opened(path, place) as file:
+            content = file.read() if isinstance(file, BytesIO) else None
+        snapshot.made[name] = None if content is None else _plain_arrays(content)
+    plain: Plain | None = snapshot.made[name]
+    return plain
+
+
+def _plain_arrays(content: bytes) -> Plain | None:
+    plain: Plain = {}
+    for file, part in (stored(content) or {}).items():
+        name = file.removesuffix(SUFFIX)
+        if name == file:
+            continue
+        stream = BytesIO(part)
+        try:
+            header = read_header(stream)
+            refuse_other_kinds(header)
+            refuse_other_size(header, len(part) - header.offset)
+            plain[name] = header, read_array(stream, header)
+        except InputError:
+            return None  # the standard path says what is wrong, and in which array
+    return plain
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -168,15 +169,14 @@ def _archive(source: str) -> Entries:
 
     place = Place(source)
     names = members(Path(source))
-    tensors = {key for key, entry in KEYS.items() if _takes_tensor(entry.type)}
-    known = {name for name in names if name in tensors}
+    known = {name for name in names if name in _tensor_keys()}
     for name in names:
         ours = FOREIGN.get(name, name)
         if name not in known and ours in KEYS:
             raise InputError(
                 f"{source} has a tensor called {name}, which is not read from there",
                 hint=f"call it {ours}"
-                if ours in tensors
+                if ours in _tensor_keys()
                 else f"write a problem file with {ours}: … (or --set {ours}=…)",
                 place=place,
             )
@@ -189,6 +189,11 @@ def _archive(source: str) -> Entries:
             place=place,
         )
     return {name: Entry(Reference(f"{source}:{name}"), Place(source)) for name in known}
+
+
+@cache
+def _tensor_keys() -> frozenset[str]:
+    return frozenset(key for key, entry in KEYS.items() if _takes_tensor(entry.type))
 
 
 def _takes_tensor(kind: Type) -> bool:
