@@ -1,5 +1,6 @@
 """What this machine has to give."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,13 @@ def free_memory() -> int:
     limits = [_meminfo(), *_control_group(), _allowed]
     known = [limit for limit in limits if limit is not None]
     return min(known, default=sys.maxsize)
+
+
+def n_processors() -> int:
+    """Processors that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _meminfo() -> int | None:

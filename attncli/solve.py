@@ -1,6 +1,6 @@
 """A problem and a backend become a trace: the one driver that runs every recipe."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from attncli.core.arrangement import laid_out, shown
 from attncli.core.labels import Labels
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
-from attncli.core.step import BESIDE, ON_REQUEST, Step, run
+from attncli.core.step import BESIDE, ON_REQUEST, Array, Step, run
 from attncli.errors import AttncliError, InputError, LimitError, Place
 
 if TYPE_CHECKING:
@@ -94,30 +94,30 @@ def solve(
     notation: Notation | None = None,
     keep: Collection[str] | None = None,
     max_memory: int | None = None,
+    change: Callable[[Step], Array] | None = None,
+    notes: bool = True,
 ) -> Trace:
     """Run a problem's recipe on a backend.
 
     `notation` is how the steps are shown (the problem's own by default); `keep` names the steps
-    that are kept (all by default; the output always is). Raises `LimitError` before anything is
-    computed where the kept steps need more than `max_memory` bytes (what is free by default).
+    that are kept (all by default; the output always is); `change` makes another value of a step
+    before the recipe goes on with it; without `notes` the steps are not looked at for a reader.
+    Raises `LimitError` before anything is computed where the kept steps need more than
+    `max_memory` bytes (what is free by default).
     """
     machine = find(backend)
     xp = machine.xp
     keep = None if keep is None else {*keep, "output"}
     refuse_oversize(problem.memory(keep), machine.memory() if max_memory is None else max_memory)
-    settings = problem.settings()
-    notes = Notes(
-        problem.presentation.labels,
-        settings.get("masked_row", "zero"),
-        settings.get("normalizer") == "softmax",
-    )
     presentation = problem.presentation
     notation = notation or presentation.notation
+    watch = _notes(problem) if notes else None
     steps: list[Step] = []
     with machine.session(threads):
         last: Step | None = None
-        for step in _placed(run(problem.steps(xp)), presentation.source):
-            notes.see(step, xp)
+        for step in _placed(run(problem.steps(xp), change), presentation.source):
+            if watch is not None:
+                watch.see(step, xp)
             last = step if step.base not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:
                 host = Step(step.name, machine.download(step.value), step.axes)
@@ -125,7 +125,16 @@ def solve(
         assert last is not None, "a recipe has at least one step"
         output = shown(laid_out(last, presentation.layout, xp), notation, xp)
     output = replace(output, value=machine.download(output.value))
-    return Trace(problem, steps, output, notation, notes.sentences)
+    return Trace(problem, steps, output, notation, watch.sentences if watch else [])
+
+
+def _notes(problem: Problem) -> Notes:
+    settings = problem.settings()
+    return Notes(
+        problem.presentation.labels,
+        settings.get("masked_row", "zero"),
+        settings.get("normalizer") == "softmax",
+    )
 
 
 def _placed(steps: Iterator[Step], source: str) -> Iterator[Step]:

@@ -13,7 +13,7 @@ FLOORS = [
     {"core"},
     {"backends", "files"},
     {"solve", "api"},
-    {"formats"},
+    {"formats", "batch"},
     {"commands"},
 ]
 APART = {"backends": {"files"}, "files": {"backends"}}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import glob
 from itertools import product
-from os.path import abspath, basename, normpath, splitext
+from os.path import abspath, basename, join, normpath, splitext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from attncli.batch.template import filled, filled_entries, spelled
 from attncli.errors import InputError, Place
 from attncli.files.problem import Part, merge, sourced
 from attncli.files.types import Entry, Reference
-from attncli.files.vectors import ALIASES
+from attncli.files.vectors import ALIASES, HERE
 
 Entries = dict[str, Entry]
 """Keys of a problem, as a file or a flag gives them."""
@@ -55,7 +55,9 @@ class Job:
         """The whole problem: its entries, the directory of its paths, its name for messages."""
         if not self.problem:
             return merge(merge(self.defaults, self.own), flags), self.base, self.place.source
-        given, base, name = sourced((str(self.base / self.problem),))
+        given, base, name = sourced(
+            (join(self.base, self.problem) if self.base != HERE else self.problem,)
+        )
         under, over = (located(entries, self.base) for entries in (self.defaults, self.own))
         return merge(merge(merge(under, given), over), flags), base, name
 

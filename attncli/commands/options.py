@@ -173,6 +173,10 @@ class Options:
         threads: int | None = self.threads
         return threads
 
+    def n_digits(self) -> int:
+        """`--digits`: decimals of a number in a table."""
+        return _ranged("--digits", self.values.get("digits"), 0, 17, 3)
+
     def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
         """How to show the steps, on this terminal or in a file."""
         from attncli.formats.chosen import known_steps, names
@@ -187,19 +191,24 @@ class Options:
         return Display(
             steps=chosen,
             focus=focus,
-            digits=_ranged("--digits", self.digits, 0, 17, 3),
+            digits=self.n_digits(),
             width=_ranged("--width", self.width, 20, 10_000, 80 if to_file else terminal_width()),
             color=False if to_file else colored(self.color, sys.stdout),
             ascii=False if to_file else not encodes_unicode(sys.stdout.encoding),
         )
 
 
-def accepts(*panels: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command, whose last parameter is `options`, the options of these panels."""
+def accepts(
+    *panels: str, but: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, whose last parameter is `options`, the options of these panels.
+
+    `but` names those that would mean nothing to it.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(command).parameters.values())[:-1]
-        flags = [flag for flag in FLAGS if flag.panel in panels]
+        flags = [flag for flag in FLAGS if flag.panel in panels and flag.name not in but]
 
         @wraps(command)
         def with_options(**arguments: Any) -> None:

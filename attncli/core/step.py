@@ -6,8 +6,8 @@ steps, or send plain copies back (the worked arithmetic). So nothing is computed
 know and once to show.
 """
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 Array = Any
@@ -50,11 +50,16 @@ BESIDE = frozenset({"difference", "shifts", "falloff", "pooled"})
 """Steps that say something of a result instead of being it: never the output."""
 
 
-def run(steps: Steps) -> Iterator[Step]:
-    """Drive a recipe: yield each of its steps and send the step's own value back."""
+def run(steps: Steps, change: Callable[[Step], Array] | None = None) -> Iterator[Step]:
+    """Drive a recipe: yield each of its steps and send the step's own value back.
+
+    With `change` each step has what this makes of it instead, and the recipe goes on from there.
+    """
     try:
         step = next(steps)
         while True:
+            if change is not None:
+                step = replace(step, value=change(step))
             yield step
             step = steps.send(step.value)
     except StopIteration:

@@ -79,7 +79,7 @@ def mode_of(path: Path) -> int | None:
 def _replace(path: Path, write: Writer, mode: int | None, force: bool) -> None:
     """Write aside in the same directory, and put the file in place."""
     target = Path(os.path.realpath(path))
-    aside = aside_of(target, secrets.token_hex(8))
+    aside = target.parent / aside_name(target.name, secrets.token_hex(8))
     try:
         # 0o666 is narrowed by the umask, as for any new file.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -100,12 +100,12 @@ def _replace(path: Path, write: Writer, mode: int | None, force: bool) -> None:
     sync_directory(target.parent)
 
 
-def aside_of(target: Path, mark: str) -> Path:
-    """Where a file is written before it gets its name; `mark` is 16 hexadecimal digits."""
-    return target.parent / f".{target.name[:40]}.{mark}"
+def aside_name(name: str, mark: str) -> str:
+    """What a file is called until it gets its name; `mark` is 16 hexadecimal digits."""
+    return f".{name[:40]}.{mark}"
 
 
-def put_in_place(aside: Path, target: Path) -> None:
+def put_in_place(aside: Path | str, target: Path | str) -> None:
     """Give a file its name unless that is taken, even by another process at the same instant."""
     try:
         os.link(aside, target)

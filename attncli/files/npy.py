@@ -10,6 +10,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -93,23 +94,36 @@ def read_npy(path: Path, *, place: Place | None = None) -> np.ndarray[Any, np.dt
 
 def write_npy(file: BinaryIO, array: Any) -> None:
     """Write an array as NPY 1.0, row by row and little-endian: the same bytes for equal arrays."""
-    values = np.asarray(array)
-    if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
-        raise TypeError(f"{values.dtype} is no type of numbers that attncli computes with")
-    values = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    np.lib.format.write_array_header_1_0(
-        file,
-        {
-            "descr": np.lib.format.dtype_to_descr(values.dtype),
-            "fortran_order": False,
-            "shape": values.shape,
-        },
-    )
+    values = _written(array)
+    file.write(_header_for(values.dtype, values.shape))
     if values.size:
         # The stubs know nditer as yielding tuples only.
         pieces: Any = np.nditer(values, ("external_loop", "buffered"), order="C", buffersize=PIECE)
         for piece in pieces:
             file.write(piece.tobytes())
+
+
+def npy_bytes(array: Any) -> bytes:
+    """What `write_npy` writes of a small array."""
+    values = _written(array)
+    return _header_for(values.dtype, values.shape) + values.tobytes()
+
+
+def _written(array: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
+        raise TypeError(f"{values.dtype} is no type of numbers that attncli computes with")
+    return values.astype(values.dtype.newbyteorder("<"), copy=False)
+
+
+@lru_cache(maxsize=256)
+def _header_for(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    stream = BytesIO()
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue()
 
 
 def read_header(stream: Readable, noun: str = "the array") -> Header:
@@ -145,6 +159,18 @@ def read_header(stream: Readable, noun: str = "the array") -> Header:
     if prod(max(1, n) for n in shape) * max(1, dtype.itemsize) > MOST_BYTES:
         raise InputError(f"the header of {noun} promises more bytes than a file can hold")
     return header
+
+
+def header_of(part: memoryview) -> Header:
+    """The header at the beginning of a part of a file, as `read_header` reads it."""
+    size = 10 + int.from_bytes(part[8:10], "little")
+    return _header(bytes(part[:size]))
+
+
+@lru_cache(maxsize=256)
+def _header(start: bytes) -> Header:
+    """A header; most arrays of a batch have the same."""
+    return read_header(BytesIO(start))
 
 
 def read_array(
@@ -235,7 +261,6 @@ def _exactly(stream: Readable, count: int, noun: str) -> bytes:
     return content
 
 
-@lru_cache(maxsize=256)
 def _parsed(text: str, noun: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     """Shape, type and order that a header's literal says."""
     malformed = InputError(

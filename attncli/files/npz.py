@@ -10,7 +10,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,15 +19,17 @@ from attncli.errors import InputError, Place
 from attncli.files.npy import (
     MAGIC,
     Header,
+    header_of,
+    npy_bytes,
     read_array,
     read_header,
     refuse_other_kinds,
     refuse_other_size,
     write_npy,
 )
-from attncli.files.npz_stored import stored
+from attncli.files.npz_stored import archive, stored
 from attncli.files.reading import no_member, opened, refuse_oversize
-from attncli.files.snapshot import current
+from attncli.files.snapshot import SMALL, current
 from attncli.files.yaml import quoted
 
 SUFFIX = ".npy"
@@ -60,6 +61,11 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
         return {name: header for name, (header, _) in plain.items()}
     with _archive(path, place) as (archive, directory):
         return {name: _header(archive, name, info) for name, info in directory.items()}
+
+
+def read_plain(path: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """All arrays of a small archive that a snapshot has read already; none of any other."""
+    return {name: array for name, (_, array) in (_plain(path, None) or {}).items()}
 
 
 def read_member(
@@ -100,12 +106,17 @@ def read_members(
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
     """Write arrays under their names, uncompressed, without dates: the same bytes for the same."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    if sum(np.asarray(array).nbytes for array in arrays.values()) <= SMALL and all(
+        name.isascii() for name in arrays
+    ):
+        file.write(archive({name + SUFFIX: npy_bytes(array) for name, array in arrays.items()}))
+        return
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as target:
         for name, array in arrays.items():
             info = zipfile.ZipInfo(name + SUFFIX, EPOCH)
             info.create_system = 3  # Unix, on every system
             info.external_attr = 0o644 << 16
-            with archive.open(info, "w", force_zip64=True) as member:
+            with target.open(info, "w", force_zip64=True) as member:
                 write_npy(member, array)  # type: ignore[arg-type]
 
 
@@ -116,8 +127,8 @@ def _plain(path: Path, place: Place | None) -> Plain | None:
         return None
     name = str(path)
     if name not in snapshot.made:
-        with opened(path, place) as file:
-            content = file.read() if isinstance(file, BytesIO) else None
+        with opened(path, place):
+            content = snapshot.content(path)
         snapshot.made[name] = None if content is None else _plain_arrays(content)
     plain: Plain | None = snapshot.made[name]
     return plain
@@ -129,14 +140,16 @@ def _plain_arrays(content: bytes) -> Plain | None:
         name = file.removesuffix(SUFFIX)
         if name == file:
             continue
-        stream = BytesIO(part)
         try:
-            header = read_header(stream)
+            header = header_of(part)
             refuse_other_kinds(header)
             refuse_other_size(header, len(part) - header.offset)
-            plain[name] = header, read_array(stream, header)
         except InputError:
             return None  # the standard path says what is wrong, and in which array
+        if header.dtype.kind == "b" or header.dtype.byteorder == ">":
+            return None
+        flat = np.frombuffer(part, header.dtype, offset=header.offset)
+        plain[name] = header, flat.reshape(header.shape, order="F" if header.fortran else "C")
     return plain
 
 

@@ -1,15 +1,17 @@
-"""The NPZ that `np.savez` writes, taken apart in one pass over its bytes.
+"""The plain archive that `np.savez` writes, taken apart and put together in one pass.
 
-The standard reader takes eight times as long, which is most of a small job. Whatever is not exactly
-plain (compressed, encrypted, commented, damaged, over 4 GB) is left to it, and to its words.
+The standard library takes eight times as long, which is most of a small job. Whatever is not
+exactly plain (compressed, encrypted, commented, damaged, large) is left to it, and to its words.
 """
 
 from binascii import crc32
+from collections.abc import Mapping
 from struct import Struct
 
 END = Struct("<4s4H2LH")
 ENTRY = Struct("<4s6H3L5H2L")
 LOCAL = Struct("<4s5H3L2H")
+ZIP64 = Struct("<2H2Q")
 UTF8 = 0x800
 """The flag that says that a name is not ASCII."""
 
@@ -53,3 +55,31 @@ def _part(view: memoryview, offset: int, name: bytes, size: int) -> memoryview |
     if mark != b"PK\3\4" or method or flags & ~UTF8 or not named or begin + size > len(view):
         return None
     return view[begin : begin + size]
+
+
+VERSION, DATE, UNIX, ORDINARY = 45, 0x21, 3, 0o644 << 16
+"""What `npz.write_npz` has the standard library write: sizes of 64 bits, 1980-01-01, -rw-r--r--."""
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """The plain archive of small files with ASCII names: byte for byte what `zipfile` makes."""
+    parts: list[bytes] = []
+    directory: list[bytes] = []
+    offset = 0
+    for text, content in files.items():
+        name, crc, size = text.encode("ascii"), crc32(content), len(content)
+        local = LOCAL.pack(
+            b"PK\3\4", VERSION, 0, 0, 0, DATE, crc, 0xFFFFFFFF, 0xFFFFFFFF, len(name), ZIP64.size
+        )
+        parts += (local, name, ZIP64.pack(1, 16, size, size), content)
+        directory += (
+            ENTRY.pack(
+                *(b"PK\1\2", UNIX << 8 | VERSION, VERSION, 0, 0, 0, DATE, crc, size, size),
+                *(len(name), 0, 0, 0, 0, ORDINARY, offset),
+            ),
+            name,
+        )
+        offset += LOCAL.size + len(name) + ZIP64.size + size
+    entries = b"".join(directory)
+    end = END.pack(b"PK\5\6", 0, 0, len(files), len(files), len(entries), offset, 0)
+    return b"".join((*parts, entries, end))

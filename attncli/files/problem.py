@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from os.path import splitext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
 from attncli.files.schema import FOREIGN, KEYS, PROBLEM
+from attncli.files.snapshot import SMALL, current
 from attncli.files.types import (
     Entry,
     Mapping,
@@ -21,7 +23,7 @@ from attncli.files.types import (
     read_document,
     read_flag,
 )
-from attncli.files.vectors import VECTORS
+from attncli.files.vectors import HERE, VECTORS
 
 Entries = dict[str, Entry]
 
@@ -59,10 +61,10 @@ def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
     (source,) = sources
     if source == "-":
         return read_entries(source), Path(), ""
-    path = Path(source)
-    if path.suffix.lower() in ARCHIVES:
-        return _archive(source), Path(), source
-    if path.suffix.lower() in (".npy", ".csv", ".tsv"):
+    path, suffix = Path(source), splitext(source)[1].lower()
+    if suffix in ARCHIVES:
+        return _archive(source, path, suffix), HERE, source
+    if suffix in (".npy", ".csv", ".tsv"):
         raise InputError(
             f"{source} is one tensor, a problem needs query, key and value",
             hint="give three files: attncli attend q.npy k.npy v.npy",
@@ -73,7 +75,16 @@ def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
 
 def read_entries(source: str) -> Entries:
     """The entries of a YAML or JSON problem file, or of standard input (`-`)."""
-    return read_document(read_content(source), "stdin" if source == "-" else source, PROBLEM)
+    content, name = read_content(source), "stdin" if source == "-" else source
+    if current() is None or len(content) > SMALL:
+        return read_document(content, name, PROBLEM)
+    return _document(content, name)
+
+
+@lru_cache(maxsize=8)
+def _document(content: bytes, name: str) -> Entries:
+    """The entries of a file that a sweep reads again and again."""
+    return read_document(content, name, PROBLEM)
 
 
 def merge(entries: MappingABC[str, Entry], overrides: MappingABC[str, Entry]) -> Entries:
@@ -163,12 +174,13 @@ def read_content(source: str) -> bytes:
     return content
 
 
-def _archive(source: str) -> Entries:
+def _archive(source: str, path: Path, suffix: str) -> Entries:
     """The tensors of an NPZ or safetensors file that are keys of a problem."""
+    from attncli.files.npz import read_plain
     from attncli.files.tensors import members
 
     place = Place(source)
-    names = members(Path(source))
+    names = members(path)
     known = {name for name in names if name in _tensor_keys()}
     for name in names:
         ours = FOREIGN.get(name, name)
@@ -188,7 +200,11 @@ def _archive(source: str) -> Entries:
             hint=f"name them in a problem file: query: {Path(source).name}:NAME",
             place=place,
         )
-    return {name: Entry(Reference(f"{source}:{name}"), Place(source)) for name in known}
+    arrays = read_plain(path) if suffix == ".npz" else {}
+    return {
+        name: Entry(arrays[name] if name in arrays else Reference(f"{source}:{name}"), place)
+        for name in known
+    }
 
 
 @cache

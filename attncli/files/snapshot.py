@@ -46,7 +46,7 @@ class Snapshot:
         name = str(path)
         status = os.fstat(file.fileno())
         if status.st_size <= SMALL:
-            content = file.read()
+            content = file.read(status.st_size)
             self._contents[name] = content
             self.hashes[name] = hashlib.sha256(content).hexdigest()
             return BytesIO(content)

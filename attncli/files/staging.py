@@ -12,16 +12,18 @@ import hashlib
 import os
 import stat
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
 from attncli.errors import OutputError
-from attncli.files.commit import aside_of, exists, failure, mode_of, put_in_place, sync_directory
+from attncli.files.commit import aside_name, exists, failure, put_in_place, sync_directory
 from attncli.files.snapshot import hash_of
 
 MARK = 16
 """How many digits of its hash stand in the name of a file aside."""
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 FEW = 8
 """Up to so many files are synced one by one, which leaves other programs' files alone."""
 
@@ -30,8 +32,8 @@ FEW = 8
 class Waiting:
     """A file that is written, and not yet in place."""
 
-    target: Path
-    aside: Path
+    target: str
+    aside: str
     force: bool
 
 
@@ -52,22 +54,17 @@ class Stage:
         """
         digest = hashlib.sha256(content).hexdigest()
         try:
-            target = _target(path)
-            mode = mode_of(target)
+            target, mode = _target(path)
             if mode is not None and not force:
                 raise exists(path)
-            if mode is not None and not stat.S_ISREG(mode):
-                raise OutputError(f"cannot write {path}: it is not an ordinary file")
-            aside = aside_of(target, digest[:MARK])
+            aside = _aside(target, digest)
             try:
-                with open(aside, "wb", buffering=0) as file:
-                    if mode is not None:
-                        os.fchmod(file.fileno(), stat.S_IMODE(mode) & 0o777)
-                    written = file.write(content)
-                    if written != len(content):  # a full disk can take a part
-                        file.write(content[written:])
+                _write(aside, content)
+                if mode is not None:
+                    os.chmod(aside, mode)
             except BaseException:
-                aside.unlink(missing_ok=True)
+                with suppress(OSError):
+                    os.unlink(aside)
                 raise
         except (OSError, ValueError) as error:
             raise failure(path, error) from error
@@ -77,9 +74,9 @@ class Stage:
 
     def adopt(self, path: Path, digest: str, *, force: bool) -> bool:
         """Take over a file that an earlier run left aside whole; False where there is none."""
-        target = _target(path)
-        aside = aside_of(target, digest[:MARK])
-        if hash_of(aside) != digest:
+        target, _ = _target(path)
+        aside = _aside(target, digest)
+        if hash_of(Path(aside)) != digest:
             return False
         with self._lock:
             self._waiting.append(Waiting(target, aside, force))
@@ -99,24 +96,46 @@ class Stage:
                     os.replace(one.aside, one.target)
                 else:
                     put_in_place(one.aside, one.target)
-            except FileExistsError:
-                failed.append((one.target, exists(one.target)))
+                    os.unlink(one.aside)
             except OSError as error:
-                failed.append((one.target, failure(one.target, error)))
-            finally:
-                if not one.force:
-                    one.aside.unlink(missing_ok=True)
-        for directory in {one.target.parent for one in waiting}:
-            sync_directory(directory)
+                path, taken = Path(one.target), isinstance(error, FileExistsError)
+                failed.append((path, exists(path) if taken else failure(path, error)))
+                with suppress(OSError):
+                    os.unlink(one.aside)
+        for directory in {os.path.dirname(one.target) for one in waiting}:
+            sync_directory(Path(directory))
         return failed
 
 
-def _target(path: Path) -> Path:
-    """The file itself where the path is a link."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+def _target(path: Path | str) -> tuple[str, int | None]:
+    """The file itself where the path is a link, and its permissions if it is there."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return str(path), None
+    if stat.S_ISLNK(mode):
+        return _target(os.path.realpath(path))
+    if not stat.S_ISREG(mode):
+        raise OutputError(f"cannot write {path}: it is not an ordinary file")
+    return str(path), stat.S_IMODE(mode) & 0o777
 
 
-def _sync(asides: list[Path]) -> None:
+def _aside(target: str, digest: str) -> str:
+    directory, name = os.path.split(target)
+    return os.path.join(directory, aside_name(name, digest[:MARK]))
+
+
+def _write(path: str, content: bytes) -> None:
+    descriptor = os.open(path, FLAGS, 0o666)
+    try:
+        view = memoryview(content)
+        while view:  # a full disk can take a part
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def _sync(asides: list[str]) -> None:
     """Make the contents of files last.
 
     Linux waits in `sync` until all is on the disk; elsewhere it may only begin, so each file is

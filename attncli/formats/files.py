@@ -33,9 +33,14 @@ def format_of(path: Path) -> str:
 
 def arrays_of(trace: "Trace", display: "Display", *, steps: bool) -> dict[str, Any]:
     """The chosen steps, in focus, and always the output."""
-    from attncli.formats.view import output, views
+    from attncli.formats.view import chosen, output, views
 
-    arrays = {view.name: view.value for view in views(trace, display)} if steps else {}
+    if not steps:
+        arrays = {}
+    elif display.focus:
+        arrays = {view.name: view.value for view in views(trace, display)}
+    else:
+        arrays = {step.name: step.value for step in chosen(trace, display)}
     return {**arrays, "output": output(trace, display)}
 
 
