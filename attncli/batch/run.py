@@ -17,7 +17,7 @@ from attncli.batch.settings import Settings
 from attncli.batch.work import format_named, holds
 from attncli.errors import AttncliError, InputError, OutputError, UsageError
 from attncli.files.commit import failure
-from attncli.files.staging import Stage
+from attncli.files.staging import Stage, clear
 
 
 @dataclass
@@ -118,6 +118,7 @@ class Run:
             for job in self.jobs
             for record in (records.get(job.output, Record(job.index, job.output, "waiting")),)
         )
+        clear((self.journal.path, *(job.path for job in self.jobs)))
 
     def _fails_after_all(self, path: Path, error: AttncliError) -> None:
         place = normpath(path)

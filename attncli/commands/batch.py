@@ -217,12 +217,14 @@ def _run(
         raise
     progress = Progress.of(run, options.quiet)
     run.on_failure = progress.failed
-    # Jobs side by side already fill the machine; and the bytes do not depend on -j.
-    with threadpool_limits(options.n_threads() or 1), progress:
-        threads = Threads(run, n_threads, machine.free_memory(), fail_fast)
-        try:
-            threads.work(progress.tick)
-        finally:
-            run.close()
-    progress.summary(path, sys.argv[1:])
+    try:
+        # Jobs side by side already fill the machine; and the bytes do not depend on -j.
+        with threadpool_limits(options.n_threads() or 1), progress:
+            threads = Threads(run, n_threads, machine.free_memory(), fail_fast)
+            try:
+                threads.work(progress.tick)
+            finally:
+                run.close()
+    finally:
+        progress.summary(path, sys.argv[1:])
     return run

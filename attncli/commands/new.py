@@ -52,4 +52,4 @@ def new(
     written = chosen.copy(path, force=options.force)
     if not options.quiet:
         print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
-        print(f"next: attncli attend {path}", file=sys.stderr)
+        print(f"next: attncli {chosen.command} {path}", file=sys.stderr)

@@ -10,8 +10,10 @@ wait for the disk.
 
 import hashlib
 import os
+import re
 import stat
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from attncli.files.snapshot import hash_of
 
 MARK = 16
 """How many digits of its hash stand in the name of a file aside."""
+DIGITS = "[0-9a-f]{16}"
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 FEW = 8
 """Up to so many files are synced one by one, which leaves other programs' files alone."""
@@ -105,6 +108,18 @@ class Stage:
         for directory in {os.path.dirname(one.target) for one in waiting}:
             sync_directory(Path(directory))
         return failed
+
+
+def clear(paths: Iterable[Path]) -> None:
+    """Remove what killed runs left aside of these files; nobody may be writing them now."""
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(aside_name(path.name, ""))
+    for directory, starts in names.items():
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.name[:-MARK] in starts and re.fullmatch(DIGITS, entry.name[-MARK:]):
+                    os.unlink(entry.path)
 
 
 def _target(path: Path | str) -> tuple[str, int | None]:
