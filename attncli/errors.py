@@ -142,3 +142,19 @@ class BackendError(AttncliError):
     """The backend cannot do it."""
 
     code = 7
+
+
+def known(error: Exception) -> AttncliError:
+    """Any failure as one of the family, with the words and the exit code that people see."""
+    if isinstance(error, AttncliError):
+        return error
+    if isinstance(error, MemoryError):
+        return LimitError(
+            "out of memory", hint="--steps output keeps less; --dtype float32 halves what is needed"
+        )
+    if isinstance(error, OSError):
+        return OutputError(f"cannot write: {(error.strerror or str(error)).lower()}")
+    return AttncliError(
+        f"a bug in attncli: {type(error).__name__}: {error}",
+        hint="--debug shows where; please report it with the problem file",
+    )

@@ -116,6 +116,7 @@ def solve(
     progress: Callable[[int, int], None] | None = None,
     change: Callable[[Step], Array] | None = None,
     into: "Into | None" = None,
+    notes: bool = True,
 ) -> Trace:
     """Run a problem's recipe on a backend.
 
@@ -125,7 +126,8 @@ def solve(
     either, a note says so. `queries` are the only ones that will be looked at: of a long problem
     only their rows are then computed. `progress` is told how many rows of how many are done.
     `into` makes what the rows of an output computed by tiles are written to, instead of an array.
-    `change` makes another value of a step before the recipe goes on with it.
+    `change` makes another value of a step before the recipe goes on with it. Without `notes`,
+    nothing is looked for that a reader should be told.
     Raises `LimitError` before anything is computed where the kept steps need more than
     `max_memory` bytes (what is free by default).
     """
@@ -139,14 +141,9 @@ def solve(
         problem_run = excerpt(problem, plan.queries)
     if plan.tile is None:
         refuse_oversize(problem_run.memory(keep), allowed)
-    settings = problem.settings()
     presentation = problem_run.presentation
-    notes = Notes(
-        presentation.labels,
-        settings.get("masked_row", "zero"),
-        settings.get("normalizer") == "softmax" and plan.tile is None,
-    )
     notation = notation or presentation.notation
+    watch = _notes(problem_run, by_tiles=plan.tile is not None) if notes else None
     steps: list[Step] = []
     xp = machine.xp
     with machine.session(threads):
@@ -163,7 +160,8 @@ def solve(
             recipe = tiled(cast("Attention", problem_run), machine, wide, progress, to)
         last: Step | None = None
         for step in _placed(run(recipe, change), presentation.source):
-            notes.see(step, xp)
+            if watch is not None:
+                watch.see(step, xp)
             last = step if step.base not in ON_REQUEST | BESIDE else last
             if keep is None or step.name in keep:
                 host = replace(step, value=machine.download(step.value))
@@ -171,7 +169,7 @@ def solve(
         assert last is not None, "a recipe has at least one step"
         output = replace(last, value=machine.download(last.value))
     output = shown(laid_out(output, presentation.layout, np), notation, np)
-    sentences = [*notes.sentences, *plan.notes]
+    sentences = [*(watch.sentences if watch else []), *plan.notes]
     return Trace(problem, steps, output, notation, sentences, plan.queries)
 
 
@@ -244,6 +242,15 @@ def excerpt(problem: Problem, queries: range) -> Problem:
         names = every[queries.start : queries.stop]
     presentation = replace(part.presentation, labels=replace(labels, query=names))
     return replace(part, presentation=presentation)
+
+
+def _notes(problem: Problem, *, by_tiles: bool) -> Notes:
+    settings = problem.settings()
+    return Notes(
+        problem.presentation.labels,
+        settings.get("masked_row", "zero"),
+        settings.get("normalizer") == "softmax" and not by_tiles,
+    )
 
 
 def _placed(steps: Iterator[Step], source: str) -> Iterator[Step]:

@@ -14,7 +14,7 @@ FLOORS = [
     {"backends", "files"},
     {"solve", "api"},
     {"oracle"},
-    {"formats"},
+    {"formats", "batch"},
     {"testing"},
     {"commands"},
 ]

@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": Command("Compare a result with ours, and name the slip that explains it."),
     "inspect": Command("Show what is in a file, or what a problem will compute; -o converts."),
     "new": Command("Start a problem: a commented file that runs."),
+    "batch": Command("Do many jobs: resumable, on this machine or a Dask cluster."),
     "backends": Command("List what can compute here, or test it."),
 }
 

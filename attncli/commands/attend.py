@@ -54,7 +54,7 @@ def attend(
     from time import perf_counter
 
     from attncli.commands.output import Destination
-    from attncli.commands.progress import rows_done
+    from attncli.commands.rows import rows_done
     from attncli.solve import solve
 
     destination = Destination.of(options)

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from attncli.errors import AttncliError, LimitError, OutputError
+from attncli.errors import AttncliError, known
 
-BUG = 70
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
@@ -50,22 +49,12 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except Terminated:
         return TERMINATED
-    except MemoryError as error:
-        limit = LimitError(
-            "out of memory", hint="--steps output keeps less; --dtype float32 halves what is needed"
-        )
-        return _fail(limit.with_traceback(error.__traceback__), limit.exit_code, arguments)
-    except OSError as error:
-        output = OutputError(f"cannot write: {(error.strerror or str(error)).lower()}")
-        _silence(sys.stdout)
-        return _fail(output.with_traceback(error.__traceback__), output.exit_code, arguments)
     except Exception as error:
-        _traceback(error, arguments)
-        _say(
-            f"error: a bug in attncli: {type(error).__name__}: {error}",
-            "hint: --debug shows where; please report it with the problem file",
-        )
-        return BUG
+        if isinstance(error, OSError):
+            _silence(sys.stdout)
+        failure = known(error)
+        failure.__cause__ = error
+        return _fail(failure, failure.exit_code, arguments)
 
 
 class _Closed(io.TextIOBase):

@@ -10,6 +10,9 @@ import typer
 from attncli.commands.options import OUTPUT, Options, accepts
 from attncli.errors import UsageError
 
+MADE = {"vectors": "Test vectors for other people's kernels: new vectors DIR"}
+"""What is made when asked for, not copied: kind and one sentence."""
+
 
 @accepts(OUTPUT)
 def new(
@@ -39,7 +42,7 @@ def new(
     if kind is None:
         if options.output is not None:
             raise UsageError("new -o without KIND", expected="new KIND -o PATH", found="-o")
-        listed = listing()
+        listed = listing() | MADE
         width = max(len(name) for name in listed)
         for name, about in listed.items():
             print(f"{name:<{width}}  {about}")
@@ -63,7 +66,7 @@ def new(
     written = chosen.copy(path, force=options.force)
     if not options.quiet:
         print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
-        print(f"next: attncli attend {path}", file=sys.stderr)
+        print(f"next: attncli {chosen.command} {path}", file=sys.stderr)
 
 
 def _vectors(directory: str | None, options: Options) -> None:

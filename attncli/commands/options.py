@@ -7,7 +7,7 @@ panels and hands it what was chosen.
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -196,8 +196,13 @@ class Options:
         threads: int | None = self.threads
         return threads
 
+    def n_digits(self) -> int:
+        """`--digits`: decimals of a number in a table."""
+        return _ranged("--digits", self.values.get("digits"), 0, 17, 3)
+
     def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
         """How to show the steps, on this terminal or in a file."""
+        from attncli.formats.chosen import known_steps, names
         from attncli.formats.display import Display
 
         focus = {}
@@ -205,11 +210,11 @@ class Options:
             from attncli.commands.focus import focus as selection
 
             focus = selection(text, problem)
-        chosen = _known_steps(names(self.values.get("steps")), problem)
+        chosen = known_steps(names(self.values.get("steps")), problem)
         return Display(
             steps=chosen,
             focus=focus,
-            digits=_ranged("--digits", self.values.get("digits"), 0, 17, 3),
+            digits=self.n_digits(),
             width=_ranged("--width", self.width, 20, 10_000, 80 if to_file else terminal_width()),
             color=False if to_file else colored(self.color, sys.stdout),
             ascii=False if to_file else not encodes_unicode(sys.stdout.encoding),
@@ -242,37 +247,6 @@ def accepts(
         return with_options
 
     return decorate
-
-
-def names(text: str | None) -> tuple[str, ...] | None:
-    """`--steps`: None for all, () for none, else the names."""
-    if text is None or text == "all":
-        return None
-    if not text.strip(" ,"):
-        raise UsageError("--steps is empty", expected="all, none or names of steps")
-    return () if text == "none" else tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _known_steps(chosen: Iterable[str] | None, problem: "Problem") -> tuple[str, ...] | None:
-    """The chosen steps, `output` by the name that it has in this problem."""
-    from attncli.core.step import BESIDE, ON_REQUEST
-    from attncli.files.scalars import did_you_mean
-
-    if chosen is None:
-        return None
-    known = problem.step_names()
-    result = [name for name in known if name.rpartition(".")[2] not in BESIDE | ON_REQUEST][-1]
-    steps = []
-    for name in chosen:
-        if name not in known and name != "output":
-            raise UsageError(
-                f"--steps {name}: this problem has no such step",
-                expected=", ".join(known),
-                found=name,
-                hint=did_you_mean(name, known) or "--steps all",
-            )
-        steps.append(name if name in known else result)
-    return tuple(steps)
 
 
 def _ranged(name: str, value: int | None, least: int, most: int, default: int) -> int:

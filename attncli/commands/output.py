@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from attncli.errors import OutputError, Place, UsageError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from attncli.solve import Trace
 
 Writer = Callable[[BinaryIO], object]
-ARRAYS = {".npy": "npy", ".npz": "npz", ".safetensors": "safetensors"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Destination:
         Raises before anything is computed if the file exists or its kind is unknown.
         """
         from attncli.formats import FORMATS
+        from attncli.formats.files import format_of
 
         if options.format is not None and options.format not in FORMATS:
             raise UsageError(
@@ -46,12 +46,14 @@ class Destination:
         if options.output in (None, "-"):
             return cls(None, options.format or "table", options.force, options.quiet)
         path = Path(options.output)
-        format = options.format or _format_of(path)
+        format = options.format or format_of(path)
         refuse_existing(path, options.force)
         return cls(path, format, options.force, options.quiet, options.notation)
 
     @property
     def is_arrays(self) -> bool:
+        from attncli.formats.files import ARRAYS
+
         return self.format in ARRAYS.values()
 
     def kept(self, display: "Display", problem: "Problem") -> set[str] | None:
@@ -96,8 +98,10 @@ class Destination:
     def report(self, trace: "Trace", display: "Display") -> None:
         """Write steps that are computed."""
         if self.is_arrays:
-            arrays = _arrays(trace, display, steps=self.format != "npy")
-            self._commit(lambda file: _write_arrays(self.format, file, arrays))
+            from attncli.formats.files import arrays_of, write_arrays
+
+            arrays = arrays_of(trace, display, steps=self.format != "npy")
+            self._commit(lambda file: write_arrays(self.format, file, arrays))
             what = ", ".join(arrays)
         else:
             from attncli.formats import render
@@ -149,44 +153,3 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Raise `OutputError` where a file would be replaced without `--force`."""
     if path.is_file() and not force:
         raise OutputError("the file exists", hint="--force replaces it", place=Place(str(path)))
-
-
-def _format_of(path: Path) -> str:
-    from attncli.formats import FORMATS
-
-    suffix = path.suffix.lower()
-    if suffix in ARRAYS:
-        return ARRAYS[suffix]
-    for name, entry in FORMATS.items():
-        if suffix in entry.suffixes:
-            return name
-    known = [*ARRAYS, *(suffix for entry in FORMATS.values() for suffix in entry.suffixes)]
-    raise UsageError(
-        f"-o {path}: the suffix says what to write",
-        expected=" ".join(known),
-        found=suffix or "none",
-        hint="--format json names a report's format whatever the suffix",
-    )
-
-
-def _arrays(trace: "Trace", display: "Display", *, steps: bool) -> dict[str, Any]:
-    """The chosen steps, in focus, and always the output."""
-    from attncli.formats.view import output, views
-
-    arrays = {view.name: view.value for view in views(trace, display)} if steps else {}
-    return {**arrays, "output": output(trace, display)}
-
-
-def _write_arrays(format: str, file: BinaryIO, arrays: dict[str, Any]) -> None:
-    if format == "npy":
-        from attncli.files.npy import write_npy
-
-        write_npy(file, arrays["output"])
-    elif format == "npz":
-        from attncli.files.npz import write_npz
-
-        write_npz(file, arrays)
-    else:
-        from attncli.files.safetensors import write_safetensors
-
-        write_safetensors(file, arrays)

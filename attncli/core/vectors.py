@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from attncli.core.heads import Linear, Projections, split, split_shape
 from attncli.core.rotary import Rotary
@@ -96,6 +97,16 @@ class Vectors:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of query, key or value, projected and split in heads."""
+        if name not in self._shapes:
+            self._shapes[name] = self._shape(name)
+        return self._shapes[name]
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """What `shape` has found: a small problem is asked two dozen times."""
+        return {}
+
+    def _shape(self, name: str) -> tuple[int, ...]:
         array = getattr(self, name)
         shape = tuple(int(size) for size in array.shape)
         linear: Linear | None = getattr(self.projections, name)
@@ -116,7 +127,7 @@ class Vectors:
         """Features of a query vector."""
         return self.shape("query")[-1] if self.query is not None else 0
 
-    @property
+    @cached_property
     def leading(self) -> tuple[int, ...]:
         """The batch axes and, last, the query heads: all axes of the scores but the last two."""
         shapes = [] if self.scores is None else [list(self.scores.shape[:-2])]

@@ -12,14 +12,16 @@ from attncli.files.types import Entry
 from attncli.files.vectors import Source
 
 
-def build(entries: Mapping[str, Entry], base: Path, name: str = "") -> Problem:
+def build(
+    entries: Mapping[str, Entry], base: Path, name: str = "", *, source: type[Source] = Source
+) -> Problem:
     """The problem that the entries of a file, flags or keywords describe.
 
-    `name` is the file as the user named it. Raises `AttncliError` with the place of the key that
-    is wrong.
+    `name` is the file as the user named it; `source` loads its tensors. Raises `AttncliError` with
+    the place of the key that is wrong.
     """
-    source = Source(entries, base)
-    kind = source.get("kind", "attention")
+    opened = source(entries, base)
+    kind = opened.get("kind", "attention")
     for key, entry in entries.items():
         if kind not in KEYS[key].kinds:
             raise InputError(
@@ -36,7 +38,7 @@ def build(entries: Mapping[str, Entry], base: Path, name: str = "") -> Problem:
                 place=entry.place,
             )
     try:
-        return cast("Problem", import_module(KINDS[kind]).build(source, name))
+        return cast("Problem", import_module(KINDS[kind]).build(opened, name))
     except AttncliError as error:
         whole = Place(name) if name else None
-        raise error.at(source.place(error.subject.split(".")[0]) or whole) from None
+        raise error.at(opened.place(error.subject.split(".")[0]) or whole) from None

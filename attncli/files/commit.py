@@ -48,10 +48,10 @@ def commit(path: Path, write: Writer, *, force: bool = False) -> None:
             with os.fdopen(os.dup(number), "wb") as file:
                 write(file)
             return
-        mode = _mode(path)
+        mode = mode_of(path)
         if mode is None or stat.S_ISREG(mode):
             if mode is not None and not force:
-                raise _exists(path)
+                raise exists(path)
             _replace(path, write, mode, force)
         elif stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
             with open(path, "wb") as file:
@@ -65,10 +65,10 @@ def commit(path: Path, write: Writer, *, force: bool = False) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "null byte" not in str(error):
             raise
-        raise _failure(path, error) from error
+        raise failure(path, error) from error
 
 
-def _mode(path: Path) -> int | None:
+def mode_of(path: Path) -> int | None:
     """The mode of what a path leads to; None if nothing is there."""
     try:
         return os.stat(path).st_mode
@@ -79,7 +79,7 @@ def _mode(path: Path) -> int | None:
 def _replace(path: Path, write: Writer, mode: int | None, force: bool) -> None:
     """Write aside in the same directory, and put the file in place."""
     target = Path(os.path.realpath(path))
-    aside = target.parent / f".{target.name[:40]}.{secrets.token_hex(8)}"
+    aside = target.parent / aside_name(target.name, secrets.token_hex(8))
     try:
         # 0o666 is narrowed by the umask, as for any new file.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -92,15 +92,20 @@ def _replace(path: Path, write: Writer, mode: int | None, force: bool) -> None:
         if force:
             os.replace(aside, target)
         else:
-            _place(aside, target)
+            put_in_place(aside, target)
     except FileExistsError:
-        raise _exists(path) from None
+        raise exists(path) from None
     finally:
         aside.unlink(missing_ok=True)
-    _sync(target.parent)
+    sync_directory(target.parent)
 
 
-def _place(aside: Path, target: Path) -> None:
+def aside_name(name: str, mark: str) -> str:
+    """What a file is called until it gets its name; `mark` is 16 hexadecimal digits."""
+    return f".{name[:40]}.{mark}"
+
+
+def put_in_place(aside: Path | str, target: Path | str) -> None:
     """Give a file its name unless that is taken, even by another process at the same instant."""
     try:
         os.link(aside, target)
@@ -114,7 +119,7 @@ def _place(aside: Path, target: Path) -> None:
         os.rename(aside, target)
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a rename last; not every system lets a directory be synced."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
@@ -128,11 +133,13 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _exists(path: Path) -> OutputError:
+def exists(path: Path) -> OutputError:
+    """The error of a file that is not to be replaced."""
     return OutputError("the file exists", hint="--force replaces it", place=Place(str(path)))
 
 
-def _failure(path: Path, error: OSError | ValueError) -> OutputError:
+def failure(path: Path, error: OSError | ValueError) -> OutputError:
+    """The error of a path that cannot be written, in a user's words."""
     code = error.errno if isinstance(error, OSError) else None
     directory = path.parent
     if code == errno.ENOENT and not os.path.isdir(directory):

@@ -9,6 +9,8 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -17,6 +19,7 @@ import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files.reading import opened
+from attncli.files.snapshot import SMALL
 from attncli.files.yaml import quoted
 
 MAGIC = b"\x93NUMPY"
@@ -28,7 +31,7 @@ MOST_LITERAL = 4096
 """Characters of a header without its padding; 32 axes need a tenth."""
 MOST_AXES = 32
 MOST_BYTES = 1 << 62
-MAPPED = 1 << 20
+MAPPED = SMALL
 """Files larger than this are mapped, not read."""
 PIECE = 1 << 20
 KEYS = {"descr", "fortran_order", "shape"}
@@ -76,7 +79,8 @@ def read_npy(path: Path, *, place: Place | None = None) -> np.ndarray[Any, np.dt
     Raises `InputError`.
     """
     with opened(path, place) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         header = read_header(file)
         refuse_other_kinds(header)
         refuse_other_size(header, size - header.offset)
@@ -90,11 +94,8 @@ def read_npy(path: Path, *, place: Place | None = None) -> np.ndarray[Any, np.dt
 
 def write_npy(file: BinaryIO, array: Any) -> None:
     """Write an array as NPY 1.0, row by row and little-endian: the same bytes for equal arrays."""
-    values = np.asarray(array)
-    if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
-        raise TypeError(f"{values.dtype} is no type of numbers that attncli computes with")
-    values = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    write_header(file, values.shape, values.dtype)
+    values = _written(array)
+    file.write(header_for(values.dtype, values.shape))
     if values.size:
         # The stubs know nditer as yielding tuples only.
         pieces: Any = np.nditer(values, ("external_loop", "buffered"), order="C", buffersize=PIECE)
@@ -102,11 +103,28 @@ def write_npy(file: BinaryIO, array: Any) -> None:
             file.write(piece.tobytes())
 
 
-def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def npy_bytes(array: Any) -> bytes:
+    """What `write_npy` writes of a small array."""
+    values = _written(array)
+    return header_for(values.dtype, values.shape) + values.tobytes()
+
+
+def _written(array: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
+        raise TypeError(f"{values.dtype} is no type of numbers that attncli computes with")
+    return values.astype(values.dtype.newbyteorder("<"), copy=False)
+
+
+@lru_cache(maxsize=256)
+def header_for(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """The header of an NPY 1.0 file whose rows follow in C order."""
-    described = np.lib.format.dtype_to_descr(dtype)
-    header = {"descr": described, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
+    stream = BytesIO()
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue()
 
 
 def read_header(stream: Readable, noun: str = "the array") -> Header:
@@ -142,6 +160,18 @@ def read_header(stream: Readable, noun: str = "the array") -> Header:
     if prod(max(1, n) for n in shape) * max(1, dtype.itemsize) > MOST_BYTES:
         raise InputError(f"the header of {noun} promises more bytes than a file can hold")
     return header
+
+
+def header_of(part: memoryview) -> Header:
+    """The header at the beginning of a part of a file, as `read_header` reads it."""
+    size = 10 + int.from_bytes(part[8:10], "little")
+    return _header(bytes(part[:size]))
+
+
+@lru_cache(maxsize=256)
+def _header(start: bytes) -> Header:
+    """A header; most arrays of a batch have the same."""
+    return read_header(BytesIO(start))
 
 
 def read_array(

@@ -19,13 +19,17 @@ from attncli.errors import InputError, Place
 from attncli.files.npy import (
     MAGIC,
     Header,
+    header_of,
+    npy_bytes,
     read_array,
     read_header,
     refuse_other_kinds,
     refuse_other_size,
     write_npy,
 )
+from attncli.files.npz_stored import archive, stored
 from attncli.files.reading import no_member, opened, refuse_oversize
+from attncli.files.snapshot import SMALL, current
 from attncli.files.yaml import quoted
 
 SUFFIX = ".npy"
@@ -45,6 +49,7 @@ DAMAGED = (
 """What the standard reader raises for a broken archive."""
 
 Directory = dict[str, zipfile.ZipInfo]
+Plain = dict[str, tuple[Header, np.ndarray[Any, np.dtype[Any]]]]
 
 
 def members(path: Path, place: Place | None = None) -> dict[str, Header]:
@@ -52,8 +57,15 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
 
     Raises `InputError`.
     """
+    if plain := _plain(path, place):
+        return {name: header for name, (header, _) in plain.items()}
     with _archive(path, place) as (archive, directory):
         return {name: _header(archive, name, info) for name, info in directory.items()}
+
+
+def read_plain(path: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """All arrays of a small archive that a snapshot has read already; none of any other."""
+    return {name: array for name, (_, array) in (_plain(path, None) or {}).items()}
 
 
 def read_member(
@@ -75,6 +87,9 @@ def read_members(
     `place` is where the reference to the archive stands. Raises `InputError`, and `LimitError` if
     the arrays together exceed `max_bytes` (what is free by default).
     """
+    plain = _plain(path, place)
+    if plain and names is not None and all(name in plain for name in names):
+        return {name: plain[name][1] for name in names}
     with _archive(path, place) as (archive, directory):
         headers = {}
         for name in directory if names is None else names:
@@ -91,13 +106,51 @@ def read_members(
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
     """Write arrays under their names, uncompressed, without dates: the same bytes for the same."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    if sum(np.asarray(array).nbytes for array in arrays.values()) <= SMALL and all(
+        name.isascii() for name in arrays
+    ):
+        file.write(archive({name + SUFFIX: npy_bytes(array) for name, array in arrays.items()}))
+        return
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as target:
         for name, array in arrays.items():
             info = zipfile.ZipInfo(name + SUFFIX, EPOCH)
             info.create_system = 3  # Unix, on every system
             info.external_attr = 0o644 << 16
-            with archive.open(info, "w", force_zip64=True) as member:
+            with target.open(info, "w", force_zip64=True) as member:
                 write_npy(member, array)  # type: ignore[arg-type]
+
+
+def _plain(path: Path, place: Place | None) -> Plain | None:
+    """All arrays of a small archive in a snapshot, made once; None unless it is plain and sound."""
+    snapshot = current()
+    if snapshot is None:
+        return None
+    name = str(path)
+    if name not in snapshot.made:
+        with opened(path, place):
+            content = snapshot.content(path)
+        snapshot.made[name] = None if content is None else _plain_arrays(content)
+    plain: Plain | None = snapshot.made[name]
+    return plain
+
+
+def _plain_arrays(content: bytes) -> Plain | None:
+    plain: Plain = {}
+    for file, part in (stored(content) or {}).items():
+        name = file.removesuffix(SUFFIX)
+        if name == file:
+            continue
+        try:
+            header = header_of(part)
+            refuse_other_kinds(header)
+            refuse_other_size(header, len(part) - header.offset)
+        except InputError:
+            return None  # the standard path says what is wrong, and in which array
+        if header.dtype.kind == "b" or header.dtype.byteorder == ">":
+            return None
+        flat = np.frombuffer(part, header.dtype, offset=header.offset)
+        plain[name] = header, flat.reshape(header.shape, order="F" if header.fortran else "C")
+    return plain
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from os.path import splitext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
 from attncli.files.schema import FOREIGN, KEYS, PICTURES, PROBLEM
+from attncli.files.snapshot import SMALL, current
 from attncli.files.types import (
     Entry,
     Mapping,
@@ -21,7 +23,7 @@ from attncli.files.types import (
     read_document,
     read_flag,
 )
-from attncli.files.vectors import VECTORS
+from attncli.files.vectors import HERE, VECTORS
 
 Entries = dict[str, Entry]
 
@@ -31,14 +33,24 @@ LARGEST_TEXT = 256 * 1024 * 1024
 """Bytes of a problem file; larger tables belong in NPY."""
 
 
+class Part(Entries):
+    """Some keys of a mapping: when merged, the other keys of the mapping stay as they are."""
+
+
 def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> Problem:
     """The problem that the files describe, with the flags' keys in place of the file's."""
+    entries, base, name = sourced(sources)
+    return build(merge(entries, overrides), base, name)
+
+
+def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
+    """What PROBLEM stands for: its entries, the directory of their paths, and what to call it."""
     if len(sources) == 3:
         entries = {
             key: Entry(Reference(source), Place(source))
             for key, source in zip(VECTORS, sources, strict=True)
         }
-        return build({**entries, **overrides}, Path())
+        return entries, Path(), ""
     if len(sources) != 1:
         raise UsageError(
             f"PROBLEM is {len(sources)} files",
@@ -47,10 +59,12 @@ def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> P
             hint="attncli attend samples/soft-addressing.yaml",
         )
     (source,) = sources
-    path = Path(source)
-    if source != "-" and path.suffix.lower() in ARCHIVES:
-        return build({**_archive(source), **overrides}, Path(), source)
-    if source != "-" and path.suffix.lower() in (".npy", ".csv", ".tsv"):
+    if source == "-":
+        return read_entries(source), Path(), ""
+    path, suffix = Path(source), splitext(source)[1].lower()
+    if suffix in ARCHIVES:
+        return _archive(source, path, suffix), HERE, source
+    if suffix in (".npy", ".csv", ".tsv"):
         raise InputError(
             f"{source} is one tensor, a problem needs query, key and value",
             hint="give three files: attncli attend q.npy k.npy v.npy",
@@ -62,14 +76,21 @@ def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> P
             hint=f"write a problem file with input: {path.name}",
             place=Place(source),
         )
-    entries = read_entries(source)
-    base = Path() if source == "-" else path.parent
-    return build(merge(entries, overrides), base, "" if source == "-" else source)
+    return read_entries(source), path.parent, source
 
 
 def read_entries(source: str) -> Entries:
     """The entries of a YAML or JSON problem file, or of standard input (`-`)."""
-    return read_document(_content(source), "stdin" if source == "-" else source, PROBLEM)
+    content, name = read_content(source), "stdin" if source == "-" else source
+    if current() is None or len(content) > SMALL:
+        return read_document(content, name, PROBLEM)
+    return _document(content, name)
+
+
+@lru_cache(maxsize=8)
+def _document(content: bytes, name: str) -> Entries:
+    """The entries of a file that a sweep reads again and again."""
+    return read_document(content, name, PROBLEM)
 
 
 def merge(entries: MappingABC[str, Entry], overrides: MappingABC[str, Entry]) -> Entries:
@@ -77,14 +98,10 @@ def merge(entries: MappingABC[str, Entry], overrides: MappingABC[str, Entry]) ->
     merged = dict(entries)
     for key, entry in overrides.items():
         old = merged.get(key)
-        if (
-            isinstance(entry.value, dict)
-            and old is not None
-            and entry.place is not None
-            and entry.place.source == "--set"
-        ):
+        if isinstance(entry.value, Part) and old is not None:
             inner = old.value if isinstance(old.value, dict) else _named(key, old)
-            entry = Entry(merge(inner, entry.value), entry.place)
+            joined = merge(inner, entry.value)
+            entry = Entry(Part(joined) if isinstance(inner, Part) else joined, entry.place)
         merged[key] = entry
     return merged
 
@@ -114,7 +131,7 @@ def setting(assignment: str) -> Entries:
         kind = mapping.type_of(name, place)
     value: Any = read_flag(kind, text, f"--set {path}")
     for name in reversed(names):
-        value = {name: Entry(value, place)}
+        value = Part({name: Entry(value, place)})
     return value  # type: ignore[no-any-return]
 
 
@@ -138,7 +155,8 @@ def _named(key: str, entry: Entry) -> Entries:
     return {"name": entry} if key == "similarity" else {}
 
 
-def _content(source: str) -> bytes:
+def read_content(source: str) -> bytes:
+    """The bytes of a text file, or of standard input (`-`)."""
     if source == "-":
         content = _stdin()
     else:
@@ -168,21 +186,21 @@ def _stdin() -> bytes:
     return sys.stdin.buffer.read(LARGEST_TEXT + 1)
 
 
-def _archive(source: str) -> Entries:
+def _archive(source: str, path: Path, suffix: str) -> Entries:
     """The tensors of an NPZ or safetensors file that are keys of a problem."""
+    from attncli.files.npz import read_plain
     from attncli.files.tensors import members
 
     place = Place(source)
-    names = members(Path(source))
-    tensors = {key for key, entry in KEYS.items() if _takes_tensor(entry.type)}
-    known = {name for name in names if name in tensors}
+    names = members(path)
+    known = {name for name in names if name in _tensor_keys()}
     for name in names:
         ours = FOREIGN.get(name, name)
         if name not in known and ours in KEYS:
             raise InputError(
                 f"{source} has a tensor called {name}, which is not read from there",
                 hint=f"call it {ours}"
-                if ours in tensors
+                if ours in _tensor_keys()
                 else f"write a problem file with {ours}: … (or --set {ours}=…)",
                 place=place,
             )
@@ -194,7 +212,16 @@ def _archive(source: str) -> Entries:
             hint=f"name them in a problem file: query: {Path(source).name}:NAME",
             place=place,
         )
-    return {name: Entry(Reference(f"{source}:{name}"), Place(source)) for name in known}
+    arrays = read_plain(path) if suffix == ".npz" else {}
+    return {
+        name: Entry(arrays[name] if name in arrays else Reference(f"{source}:{name}"), place)
+        for name in known
+    }
+
+
+@cache
+def _tensor_keys() -> frozenset[str]:
+    return frozenset(key for key, entry in KEYS.items() if _takes_tensor(entry.type))
 
 
 def _takes_tensor(kind: Type) -> bool:

@@ -9,11 +9,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 from attncli.errors import AttncliError, InputError, LimitError, Place
 from attncli.files.scalars import did_you_mean
+from attncli.files.snapshot import current
 from attncli.files.yaml import quoted
 from attncli.machine import free_memory
 
@@ -28,16 +29,22 @@ FLAGS = (
 
 
 @contextmanager
-def opened(path: Path, place: Place | None = None) -> Iterator[BufferedReader]:
+def opened(path: Path, place: Place | None = None) -> Iterator[BufferedReader | BytesIO]:
     """The file for reading; errors inside the `with` that have no place get that of the file.
 
-    Raises `InputError` at `place` (at the file by default) if it is no ordinary file.
+    While a snapshot is taken, a small file is read whole, once. Raises `InputError` at `place` (at
+    the file by default) if it is no ordinary file.
     """
-    with _ordinary(path, place) as file:
+    snapshot = current()
+    known = None if snapshot is None else snapshot.content(path)
+    with _ordinary(path, place) if known is None else BytesIO(known) as file:
         try:
-            if not os.fstat(file.fileno()).st_size:
-                raise InputError("the file is empty", hint="save it again: nothing was written")
-            yield file
+            if isinstance(file, BufferedReader):
+                if not os.fstat(file.fileno()).st_size:
+                    raise InputError("the file is empty", hint="save it again: nothing was written")
+                yield file if snapshot is None else snapshot.seen(path, file)
+            else:
+                yield file
         except AttncliError as error:
             raise error.at(Place(str(path))) from None
         except OSError as error:

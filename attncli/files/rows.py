@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from attncli.files.npy import write_header
+from attncli.files.npy import header_for
 
 
 class RowsFile:
@@ -22,7 +22,7 @@ class RowsFile:
         self.file = file
         self.shape = shape
         self.dtype = np.dtype(dtype).newbyteorder("<")
-        write_header(file, shape, self.dtype)
+        file.write(header_for(self.dtype, shape))
         file.flush()
         self.start = file.tell()
         size = prod(shape) * self.dtype.itemsize

@@ -30,6 +30,11 @@ class Sample:
         return self.text.partition("\n")[0].lstrip("# ").strip()
 
     @property
+    def command(self) -> str:
+        """What runs it."""
+        return "batch" if self.path.parent.name == "batch" else "attend"
+
+    @property
     def data(self) -> list[Path]:
         names = dict.fromkeys(DATA.findall(self.text))
         return [self.path.parent / name for name in names if (self.path.parent / name).is_file()]
@@ -56,7 +61,8 @@ def names() -> dict[str, Path]:
     """Every sample by its name, in the order of the alphabet."""
     for home in HOMES:
         if home.is_dir():
-            return {path.stem: path for path in sorted(home.glob("*.yaml"))}
+            files = (*sorted(home.glob("*.yaml")), *sorted(home.glob("batch/*.yaml")))
+            return {path.stem: path for path in files}
     raise InputError("the samples are missing from this installation", hint="install attncli again")
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,7 +73,7 @@ def load(reference: str, base: Path, place: Place | None = None) -> Loaded:
     path, name = _split(reference, base, place)
     suffix = path.suffix.lower()
     if suffix in ARCHIVES:
-        return Loaded(_member(path, name, place))
+        return Loaded(_member(path, suffix, name, place))
     if name is not None:
         raise InputError(
             f"{quoted(path.name, 80)} holds one tensor, which has no name",
@@ -109,6 +110,22 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
     raise _unknown(path, place)
 
 
+def file_of(reference: str, base: Path, place: Place | None = None) -> Path:
+    """The file that a reference names."""
+    return _split(reference, base, place)[0]
+
+
+def header(reference: str, base: Path, place: Place | None = None) -> Header:
+    """The shape and type of the tensor that a reference stands for; see `load` and `members`."""
+    path, name = _split(reference, base, place)
+    there = members(path, place)
+    if name is None and len(there) == 1:
+        return next(iter(there.values()))
+    if name is None or name not in there:
+        raise no_member(path, name or "", there, place)
+    return there[name]
+
+
 def is_reference_path(text: str) -> bool:
     """Whether a text looks like a file: it ends as one of ours, or has a separator in it."""
     ends = text.lower().endswith(SUFFIXES)
@@ -117,20 +134,31 @@ def is_reference_path(text: str) -> bool:
 
 def _split(reference: str, base: Path, place: Place | None) -> tuple[Path, str | None]:
     """The file, and the name after the colon, if any; a file with a colon in it comes first."""
-    whole = base / reference
     match = NAMED.fullmatch(reference)
-    if reference.lower().endswith(SUFFIXES) and (match is None or os.path.isfile(whole)):
+    ends = reference.lower().endswith(SUFFIXES)
+    if match and not ends:
+        return _joined(base, match["path"]), match["name"]
+    whole = _joined(base, reference)
+    if ends and (match is None or os.path.isfile(whole)):
         return whole, None
     if match:
-        return base / match["path"], match["name"]
+        return _joined(base, match["path"]), match["name"]
     if os.path.isdir(whole) or (is_reference_path(reference) and not whole.suffix):
         with opened(whole, place):  # says why not, with what is near
             pass
     raise _unknown(whole, place, reference)
 
 
-def _member(path: Path, name: str | None, place: Place | None) -> np.ndarray[Any, np.dtype[Any]]:
-    archive = ARCHIVES[path.suffix.lower()]
+@lru_cache(maxsize=128)
+def _joined(base: Path, name: str) -> Path:
+    """A path, joined once for all tensors of a file: that takes as long as reading a small one."""
+    return base / name
+
+
+def _member(
+    path: Path, suffix: str, name: str | None, place: Place | None
+) -> np.ndarray[Any, np.dtype[Any]]:
+    archive = ARCHIVES[suffix]
     if name is not None:
         return archive.read_member(path, name, place)
     names = list(archive.members(path, place))

@@ -12,6 +12,7 @@ from attncli.errors import InputError, Place, RefusedError
 from attncli.files.types import Entry, Reference
 
 Tensor = np.ndarray[Any, np.dtype[Any]]
+HERE = Path()
 VECTORS = ("query", "key", "value")
 PART = 1 << 20
 """Elements looked at together."""
@@ -72,7 +73,7 @@ class Source:
     def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
         from attncli.files.tensors import load  # its readers cost a tenth of a start
 
-        base = Path() if place is not None and place.is_flag else self.base
+        base = HERE if place is not None and place.is_flag else self.base
         loaded = load(text, base, place)
         if loaded.row_labels or loaded.column_labels:
             self.table_labels[key] = (loaded.row_labels, loaded.column_labels)

@@ -128,10 +128,16 @@ class View:
 def views(trace: "Trace", display: Display) -> Iterator[View]:
     """The chosen steps of a trace, in their order, in focus."""
     largest = _largest(trace)
+    for step in chosen(trace, display):
+        yield _view(step, trace, display, largest)
+
+
+def chosen(trace: "Trace", display: Display) -> Iterator[Step]:
+    """The chosen steps of a trace, in their order, whole."""
+    names = display.steps
     for step in trace.steps:
-        chosen = display.steps
-        if step.name in chosen if chosen is not None else step.base not in ON_REQUEST:
-            yield _view(step, trace, display, largest)
+        if step.name in names if names is not None else step.base not in ON_REQUEST:
+            yield step
 
 
 def numbered(trace: "Trace", display: Display) -> Iterator[tuple[str, View]]:

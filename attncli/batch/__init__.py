@@ -1,0 +1,1 @@
+"""Many jobs: what a manifest lists, done here or on a cluster, killed and finished later."""

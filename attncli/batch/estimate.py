@@ -1,0 +1,108 @@
+"""What a job will take, from the headers of its inputs: nothing is read, nothing allocated.
+
+The problem is built as always, but of arrays that are one zero seen many times, so every kind of
+problem knows its own sizes.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attncli.core.problem import Problem
+from attncli.errors import Place
+from attncli.files.build import build
+from attncli.files.problem import Entries
+from attncli.files.snapshot import SMALL, Snapshot
+from attncli.files.tensors import file_of, header
+from attncli.files.types import Entry, Reference
+from attncli.files.vectors import ALIASES, HERE, Source, Tensor
+
+UNREAD = ("mask", "bias", "key_mask", "query_mask", "source_mask", "source_key_mask")
+"""Tensors that are looked at when a problem is built; without them its sizes are the same."""
+
+
+class Headers(Source):
+    """A problem whose large tensors are only known by their headers."""
+
+    def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
+        base = HERE if place is not None and place.is_flag else self.base
+        if os.path.getsize(file_of(text, base, place)) <= SMALL:
+            return super()._loaded(key, text, place)
+        there = header(text, base, place)
+        kind = there.dtype if there.dtype.kind == "b" else np.dtype(self.get("dtype"))
+        return np.broadcast_to(np.zeros((), kind), there.shape)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known of a job before it runs."""
+
+    problem: Problem
+    inputs: int
+    """Bytes of its inputs, in the computing type."""
+
+
+def estimate(entries: Entries, base: Path, name: str) -> Estimate:
+    """The problem of some entries, known by its sizes only. Raises what building it raises."""
+    large = [reference for reference in references(entries) if _is_large(*reference, base)]
+    known = dict(entries)
+    headers = [header(text, base_of(place, base), place) for text, place in large]
+    if "dtype" not in known:
+        wide = any(each.dtype.itemsize > 4 or each.dtype.kind != "f" for each in headers)
+        known["dtype"] = Entry("float64" if wide else "float32")
+    known["allow_nonfinite"] = Entry(True)  # so that nobody looks at the numbers
+    for key in UNREAD:
+        entry = known.get(key)
+        if entry is not None and any(text for text, _ in references({key: entry})):
+            del known[key]
+    problem = build(known, base, name, source=Headers)
+    size = np.dtype(problem.dtype).itemsize
+    return Estimate(problem, sum(int(np.prod(each.shape)) * size for each in headers))
+
+
+def has_large_inputs(entries: Entries, base: Path, seen: Snapshot) -> bool:
+    """Whether an input is too large to be read before it is known to fit."""
+    looked_at = set()
+    for text, place in references(entries):
+        path = file_of(text, base_of(place, base), place)
+        if path in looked_at or seen.content(path) is not None:
+            continue
+        looked_at.add(path)
+        try:
+            if os.stat(path).st_size > SMALL:
+                return True
+        except OSError:
+            continue  # reading it will say what is wrong
+    return False
+
+
+def references(entries: Mapping[str, Entry]) -> Iterator[tuple[str, Place | None]]:
+    """The files that entries name, at any depth, and where."""
+    for entry in entries.values():
+        yield from _references(entry.value, entry.place)
+
+
+def _references(value: Any, place: Place | None) -> Iterator[tuple[str, Place | None]]:
+    if isinstance(value, Reference) and value.text not in ALIASES:
+        yield value.text, place
+    elif isinstance(value, dict):
+        yield from references(value)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _references(item, place)
+
+
+def base_of(place: Place | None, base: Path) -> Path:
+    """The directory that a path is relative to: of a flag, the current one."""
+    return HERE if place is not None and place.is_flag else base
+
+
+def _is_large(text: str, place: Place | None, base: Path) -> bool:
+    try:
+        return os.path.getsize(file_of(text, base_of(place, base), place)) > SMALL
+    except OSError:
+        return False

@@ -1,0 +1,230 @@
+"""`batch`: many jobs, resumable."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.errors import UsageError
+
+if TYPE_CHECKING:
+    from attncli.batch.jobs import Manifest
+    from attncli.batch.run import Run
+    from attncli.batch.settings import Settings
+
+JOBS = "Jobs"
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli new manifest -o jobs.yaml
+
+attncli batch jobs.yaml
+
+attncli batch data/*.npz -o 'out/{stem}-{temperature}.npz' --sweep temperature=0.5,1,2 --dry-run"""
+
+
+@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, but=("focus", "color", "width", "output"))
+def batch(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MANIFEST|FILES",
+            help="A manifest (YAML; - for JSON lines on stdin), or with -o the problem files.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="TEMPLATE",
+            help="makes a job of every file: its output, such as 'out/{stem}.npz'",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sweep",
+            metavar="KEY=A,B",
+            help="a job for each value of a key, with -o (repeatable)",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "-j",
+            "--jobs",
+            metavar="N",
+            help="jobs side by side (default: one a processor)",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = None,
+    fail_fast: Annotated[
+        bool,
+        typer.Option(
+            "--fail-fast",
+            help="stop at the first failure",
+            metavar=" ",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = False,
+    retries: Annotated[
+        int,
+        typer.Option(
+            "--retries",
+            metavar="N",
+            help="try a failed job so many times more (default: 0)",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = 0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="give up a job that takes longer",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="what became of each job (default: report.jsonl beside the manifest)",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="list the jobs, their sizes, memory and time, and do nothing",
+            metavar=" ",
+            rich_help_panel=JOBS,
+            show_default=False,
+        ),
+    ] = False,
+    *,
+    options: Options,
+) -> None:
+    """Do many jobs: what is killed or fails is done by the same command again."""
+    from attncli.batch.run import check_outputs
+
+    manifest = _manifest(sources, output, sweep or [])
+    settings = _settings(options, retries, timeout)
+    check_outputs(manifest, settings)
+    path = report or manifest.base / "report.jsonl"
+    if dry_run:
+        from attncli.commands.dry import listing
+
+        listing(manifest, settings, path, _n_threads(jobs), options)
+        return
+    run = _run(manifest, settings, path, _n_threads(jobs), fail_fast, options)
+    if run.counts.failed:
+        raise typer.Exit(1)
+
+
+def _manifest(sources: list[str], output: str | None, sweeps: list[str]) -> "Manifest":
+    from attncli.batch.manifest import of_files, read_manifest
+
+    if output is not None:
+        if "-" in sources:
+            raise UsageError("- and -o: standard input lists jobs, -o makes jobs of files")
+        return of_files(sources, output, sweeps)
+    if len(sources) > 1:
+        raise UsageError(
+            f"{len(sources)} files, and no -o",
+            expected="one manifest, or -o 'out/{stem}.npz'",
+            found=" ".join(sources[:4]),
+        )
+    if sweeps:
+        raise UsageError("--sweep without -o", hint="in a manifest a job has sweep: {KEY: [A, B]}")
+    return read_manifest(sources[0])
+
+
+def _settings(options: Options, retries: int, timeout: float | None) -> "Settings":
+    from attncli.batch.settings import Settings
+    from attncli.formats import FORMATS
+    from attncli.formats.chosen import names
+
+    if options.format is not None and options.format not in FORMATS:
+        raise UsageError(
+            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
+        )
+    if retries < 0:
+        raise UsageError(f"--retries {retries}", expected="0 or more", found=str(retries))
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"--timeout {timeout:g}", expected="more than 0", found=f"{timeout:g}")
+    names(options.steps)
+    return Settings(
+        options.overrides,
+        options.steps,
+        options.format,
+        options.n_digits(),
+        options.notation,
+        options.backend,
+        options.force,
+        retries,
+        timeout,
+    )
+
+
+def _n_threads(jobs: int | None) -> int:
+    from attncli.machine import n_processors
+
+    if jobs is None:
+        return n_processors()
+    if jobs < 1:
+        raise UsageError(f"-j {jobs}", expected="1 or more", found=str(jobs))
+    return jobs
+
+
+def _run(
+    manifest: "Manifest",
+    settings: "Settings",
+    path: Path,
+    n_threads: int,
+    fail_fast: bool,
+    options: Options,
+) -> "Run":
+    from threadpoolctl import threadpool_limits
+
+    from attncli import machine
+    from attncli.batch.journal import Journal
+    from attncli.batch.local import Threads
+    from attncli.batch.run import Run
+    from attncli.commands.progress import Progress
+
+    machine.allow(options.memory_limit())
+    run = Run(manifest, settings, Journal(path))
+    try:
+        run.prepare()
+    except BaseException:
+        run.journal.leave()
+        raise
+    progress = Progress.of(run, options.quiet)
+    run.on_failure = progress.failed
+    try:
+        # Jobs side by side already fill the machine; and the bytes do not depend on -j.
+        with threadpool_limits(options.n_threads() or 1), progress:
+            threads = Threads(run, n_threads, machine.free_memory(), fail_fast)
+            try:
+                threads.work(progress.tick)
+            finally:
+                run.close()
+    finally:
+        progress.summary(path, sys.argv[1:])
+    return run

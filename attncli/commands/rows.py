@@ -1,0 +1,42 @@
+"""How far a long computation is, on stderr and only on a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+PATIENCE = 0.5
+"""Seconds of work before a bar appears: shorter ones need none."""
+
+
+@contextmanager
+def rows_done(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Rows done, rate and time left, as a callback of (done, total); None where nobody looks."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from time import monotonic
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.completed:.0f} of {task.total:.0f} rows"),
+        BarColumn(None),
+        TextColumn("{task.fields[rate]} rows/s"),
+        TimeRemainingColumn(),
+    )
+    started = monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=False) as shown:
+        shown.stop()
+        task = shown.add_task("", total=None, rate="")
+
+        def tell(done: int, total: int) -> None:
+            seconds = monotonic() - started
+            if seconds < PATIENCE:
+                return
+            if not shown.live.is_started:
+                shown.start()
+            rate = f"{done / seconds:,.0f}"
+            shown.update(task, completed=done, total=total, rate=rate)
+
+        yield tell
