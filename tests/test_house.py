@@ -12,7 +12,7 @@ FLOORS = [
     {"errors", "machine"},
     {"core"},
     {"backends", "files"},
-    {"solve", "api"},
+    {"solve", "api", "worked"},
     {"oracle"},
     {"formats", "batch"},
     {"testing"},
