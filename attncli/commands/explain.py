@@ -12,7 +12,8 @@ from attncli.errors import LimitError, UsageError
 if TYPE_CHECKING:
     from attncli.core.problem import Problem
     from attncli.core.step import Step
-    from attncli.formats.story import Story, Teller
+    from attncli.formats.story import Story
+    from attncli.formats.teller import Teller
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -65,7 +66,7 @@ def explain(
     """Work one cell, vector or step by hand, back to the inputs."""
     from attncli.commands.output import refuse_existing
     from attncli.formats.arithmetic import LATEX, TEXT
-    from attncli.formats.story import Teller
+    from attncli.formats.teller import Teller
     from attncli.formats.told import FORMATS
 
     form = _format(options)
@@ -284,5 +285,5 @@ class _Asked:
             else f"{len(ends)} steps end with {text!r}",
             expected=some if ends else f"{some}, a label, or a vector such as b1",
             found=text,
-            hint=None if ends else hint or "attncli attend PROBLEM shows the steps",
+            hint="" if ends else hint or "attncli attend PROBLEM shows the steps",
         )
