@@ -5,7 +5,7 @@ A number is exact where its digits say all of it, else rounded. A line whose ope
 """
 
 from dataclasses import dataclass, field
-from math import isfinite, isinf, isnan
+from math import exp, isfinite, isinf, isnan
 from typing import TYPE_CHECKING
 
 from attncli.backends.terms import Term
@@ -255,7 +255,8 @@ class Arithmetic:
             case "negative":
                 return script.minus + script.tight(self._part(part.of[0]), PRODUCT), PRODUCT
             case "exp":
-                return script.power("e", self._part(part.of[0])), ATOM
+                number, power = _power(part.of[0])
+                return script.power(number, self._part(power)), ATOM
             case "sqrt":
                 return script.root(self._part(part.of[0])), ATOM
             case "abs":
@@ -325,6 +326,15 @@ def _weighs(working: "Working", recipe: str) -> bool:
     """Whether the output of a recipe is weights times values."""
     before = f"{recipe}." if recipe else ""
     return f"{before}weights" in working.steps and f"{before}heads" not in working.steps
+
+
+def _power(exponent: Term) -> tuple[str, Term]:
+    """e^x; or n^x, where x is divided by the recipe's own temperature of 1/ln n."""
+    if exponent.op == "/" and exponent.of[1].op == "constant" and exponent.of[1].value > 0.4:
+        base = exp(1 / exponent.of[1].value)
+        if abs(base - round(base)) < 1e-6:
+            return str(round(base)), exponent.of[0]
+    return "e", exponent
 
 
 def _under_root(factor: Term) -> int | None:
