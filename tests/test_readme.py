@@ -16,7 +16,7 @@ LINES = [
     line.partition("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", README, re.S)
     for line in block.splitlines()
-    if line.startswith("attncli ")
+    if line.startswith("attncli ") and "--against torch" not in line
 ]
 PROBLEM = re.search(r"```yaml\n(title: Two queries.*?)```", README, re.S)
 
