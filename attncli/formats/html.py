@@ -171,15 +171,15 @@ def _section(number: int, part: Part) -> Iterator[str]:
     title = escape(part.title.title)
     yield f'<section class="step" id="step-{number}">'
     count = f'<span class="number">{part.number}</span> ' if part.number else ""
-    yield f"<h2>{count}{title}</h2>"
+    which = _text(part.tables[0].heading) if len(part.tables) > 1 else ""
+    of = f' <span class="which">{which}</span>' if which else ""
+    yield f"<h2>{count}{title}{of}</h2>"
     formula = escape(part.title.formula)
     yield f'<p class="formula">{formula}</p>' if formula else ""
     if not part.tables:
         yield '<p class="cut">empty</p></section>'
         return
     first = part.tables[0]
-    which = _text(first.heading) if len(part.tables) > 1 else ""
-    yield f'<p class="which">{which}</p>' if which else ""
     yield f'<div class="scroll"><div class="sheet" style="--chars: {_characters(first)}">'
     yield f'<table role="grid" aria-label="{title}">'
     yield from _head(part, first)
@@ -226,7 +226,7 @@ def _body(part: Part, table: Table) -> Iterator[str]:
             blank = '<td class="gap"></td>' if table.row_names else ""
             yield f"<tr>{blank}{'<td class=gap>⋮</td>' * wide}</tr>"
         cells = [
-            f'<td class="{shades[row * n_columns + column]}">{_number(text)}</td>'
+            f'<td class="s{shades[row * n_columns + column]}">{_number(text)}</td>'
             for column, text in enumerate(texts)
         ]
         if table.column_gap is not None:
@@ -253,22 +253,17 @@ def _text(text: str) -> str:
     return escape(plain(text))
 
 
-def _shades(part: Part, table: Table) -> list[str]:
-    """A class a cell: `p0` to `p8` from nothing to the most, `n1` … for negative numbers."""
-    assert part.shape is not None
+def _shades(part: Part, table: Table) -> str:
+    """A letter a cell: `0` … up to the largest number of the step, `a` … for negative ones."""
     values = _values(part, table).astype(np.float64)
-    levels = WEAK
     whole = np.abs(part.view.value[np.isfinite(part.view.value)])
     largest = float(whole.max()) if whole.size else 0.0
-    if part.shape.bars and part.view.step.base == "weights":
-        levels, largest = STRONG, 1.0
+    levels = STRONG if part.view.step.base == "weights" else WEAK
     with np.errstate(invalid="ignore", over="ignore"):
         share = np.where(np.isfinite(values), values, 0.0) / (largest or 1.0)
     steps = np.ceil(np.abs(share) * levels - 1e-9).clip(0, levels).astype(int)
-    return [
-        f"{'n' if value < 0 and step else 'p'}{step}"
-        for value, step in zip(share.ravel().tolist(), steps.ravel().tolist(), strict=True)
-    ]
+    pairs = zip(share.ravel().tolist(), steps.ravel().tolist(), strict=True)
+    return "".join("0abcdefgh"[step] if value < 0 else str(step) for value, step in pairs)
 
 
 def _values(part: Part, table: Table) -> Numbers:
@@ -284,16 +279,20 @@ def _notes(trace: "Trace") -> Iterator[str]:
 
 
 def _footer(origins: Origins, display: Display) -> Iterator[str]:
-    rounded = f"Numbers to {display.digits} decimals; pointing at one shows it exactly."
+    rounded = f"Numbers to {display.digits} decimals; pointing at one shows it exactly. "
+    rounded += "The fullest shade is the largest number of a step, grey is negative."
     if origins.worked < origins.total:
-        has = f"{origins.worked:,}".replace(",", " ") if origins.worked else "none"
+        has = _spaced(origins.worked) if origins.worked else "none"
         rounded += (
-            f" Of {origins.total:,} numbers, the arithmetic of {has} is in this page".replace(
-                ",", " "
-            )
-            + ": --steps and --focus choose others."
+            f" Of {_spaced(origins.total)} numbers, the arithmetic of {has} is in this page:"
+            " --steps and --focus choose others."
         )
     yield f"<footer><p>{escape(rounded)}</p><p>attncli {__version__}</p></footer>"
+
+
+def _spaced(n: int) -> str:
+    """A count for people: 16 384."""
+    return f"{n:,}".replace(",", " ")
 
 
 def _data(parts: Sequence[Part], origins: Origins) -> str:
@@ -316,6 +315,7 @@ def _step_data(number: int, part: Part, origins: Origins) -> str:
         "axes": lead,
         "counts": counts,
         "columns": len(part.tables[0].columns) if part.tables else 0,
+        "turned": part.view.axes[-2:] == ("key", "query"),
         "weights": part.view.step.base == "weights",
     }
     return f'{_json(about)[:-1]},"tables":[{",".join(entries)}]}}'
@@ -331,7 +331,7 @@ def _table_data(part: Part, table: Table, origin: Origin | None, place: int) -> 
     about: dict[str, Any] = {
         "heading": plain(table.heading),
         "text": " ".join(texts),
-        "shade": " ".join(_shades(part, table)),
+        "shade": _shades(part, table),
         "sums": [_number(text) for text in table.row_sums or table.column_sums],
     }
     if place == 0 or table.row_names != first.row_names:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attncli.solve import Trace
     from attncli.worked import Working
 
-MOST_WORKED = 20_000
+MOST_WORKED = 10_000
 """Numbers of one page whose arithmetic is written: some 160 bytes and 0.2 ms each."""
 LARGEST = 64 * 1024**2
 """Bytes of steps beyond which a problem is not worked at all."""
@@ -112,10 +112,10 @@ class Origins:
         return picked
 
     def _chosen(self) -> dict[tuple[int, int], Origin]:
-        """The first tables of every step, then the second …, while there is room."""
+        """The first tables of the steps, last steps first, then the second …, as room is left."""
         found: dict[tuple[int, int], Origin] = {}
         for table in range(max((sheet.n_tables for sheet in self._sheets), default=0)):
-            for number, (ids, sheet) in enumerate(self._pairs()):
+            for number, (ids, sheet) in reversed([*enumerate(self._pairs())]):
                 room = self.worked + self._size(sheet) <= MOST_WORKED
                 if ids is not None and table < sheet.n_tables and room:
                     found[number, table] = self._origin(sheet.view.name, ids[table])

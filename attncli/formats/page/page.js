@@ -34,10 +34,9 @@
   const fill = (step) => {
     const table = step.tables[step.table];
     const texts = table.text.split(" ");
-    const shades = table.shade.split(" ");
     step.cells.forEach((cell, i) => {
       cell.textContent = texts[i];
-      cell.className = shades[i] + (texts[i] === "\u00b7" ? " dot" : "");
+      cell.className = "s" + table.shade[i] + (texts[i] === "\u00b7" ? " dot" : "");
     });
     step.sums.forEach((cell, i) => { cell.textContent = table.sums[i]; });
     const rows = table.rows || step.tables[0].rows;
@@ -58,10 +57,10 @@
     const b = step.cells[bottom * step.columns + last].getBoundingClientRect();
     const origin = step.sheet.getBoundingClientRect();
     const box = make("i", cls);
-    box.style.left = a.left - origin.left - 2 + "px";
-    box.style.top = a.top - origin.top - 2 + "px";
-    box.style.width = b.right - a.left + 3 + "px";
-    box.style.height = b.bottom - a.top + 3 + "px";
+    box.style.left = a.left - origin.left + "px";
+    box.style.top = a.top - origin.top + "px";
+    box.style.width = b.right - a.left + "px";
+    box.style.height = b.bottom - a.top + "px";
     box.dataset.cells = [top, bottom, first, last].join(" ");
     step.sheet.append(box);
     for (let row = top; top === bottom && row <= bottom; row++) step.rows[row]?.classList.add("lit");
@@ -94,6 +93,17 @@
     return step.title + (parts.length ? " " + parts.join(", ") : "") + heading;
   };
 
+  // Powers stand above the line: e^(-1.5) is shown as people write it.
+  const written = (line) => {
+    const node = make("div", "sum-of");
+    node.dataset.line = line;
+    line.split(/\^(\([^()]*\)|[^\s()\u00b7/+,;]+)/).forEach((part, i) => {
+      const power = part.startsWith("(") ? part.slice(1, -1) : part;
+      node.append(i % 2 ? make("sup", "", power) : part);
+    });
+    return node;
+  };
+
   const say = (cell) => {
     readout.replaceChildren();
     if (!cell) {
@@ -105,19 +115,22 @@
     const table = step.tables[step.table];
     const row = Math.floor(cell.place / step.columns);
     const column = cell.place % step.columns;
-    const place = [table.heading, step.rows.length ? nameOf(step, step.table, "rows", row) : "",
-      step.names.length ? nameOf(step, step.table, "names", column) : ""].filter(Boolean);
+    const pair = [step.rows.length ? nameOf(step, step.table, "rows", row) : "",
+      step.names.length ? nameOf(step, step.table, "names", column) : ""];
+    // A cell is query then key in both notations.
+    const place = [table.heading, ...(step.turned ? pair.reverse() : pair)].filter(Boolean);
     const value = table.value[cell.place];
     const shown = value === null ? "\u2212\u221e" : String(value).replace("-", "\u2212");
     const head = make("div", "place");
-    head.append(make("span", "name", [step.title, place.join(", ")].filter(Boolean).join("  ")),
-      make("span", "exact", cell.textContent === "nan" ? "nan" : shown));
+    const name = make("span", "name");
+    name.append(make("b", "", step.title), " " + place.join(", "));
+    head.append(name, make("span", "exact", cell.textContent === "nan" ? "nan" : shown));
     const boxes = table.from ? table.from[cell.place] : [];
     let text = table.line ? table.line[cell.place] : "The arithmetic of this one is left out here.";
     const masked = value === null || (step.weights && cell.textContent === "\u00b7");
     if (masked) text = "This key is left out: it gets no weight.";
     else if (table.line && !text) text = boxes.length ? "The same number as before." : "Given.";
-    readout.append(head, make("div", "sum-of", text));
+    readout.append(head, written(text));
     if (boxes.length) readout.append(make("div", "made", "from " + boxes.map(source).join(" \u00b7 ")));
   };
 
