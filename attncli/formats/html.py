@@ -22,7 +22,7 @@ from attncli.formats.grid import PLURALS
 from attncli.formats.numbers import exact
 from attncli.formats.origins import Origin, Origins, Sheet
 from attncli.formats.table import STAGES
-from attncli.formats.view import Numbers, View, numbered
+from attncli.formats.view import Numbers, Positions, View, numbered
 
 if TYPE_CHECKING:
     from attncli.formats.titles import Title
@@ -37,6 +37,8 @@ MOST_TABLES = 64
 """Heads and batch entries of one step that can be picked."""
 STRONG, WEAK = 8, 5
 """Levels of shade: of weights, which are the point of the page, and of all other numbers."""
+WIDE = 16
+"""Columns beyond which a table is set closer."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """The browser itself holds the page to its promise: nothing is fetched."""
@@ -180,7 +182,8 @@ def _section(number: int, part: Part) -> Iterator[str]:
         yield '<p class="cut">empty</p></section>'
         return
     first = part.tables[0]
-    yield f'<div class="scroll"><div class="sheet" style="--chars: {_characters(first)}">'
+    dense = " dense" if len(first.columns) > WIDE else ""
+    yield f'<div class="scroll"><div class="sheet{dense}" style="--chars: {_characters(first)}">'
     yield f'<table role="grid" aria-label="{title}">'
     yield from _head(part, first)
     yield "<tbody>"
@@ -261,7 +264,7 @@ def _shades(part: Part, table: Table) -> str:
     levels = STRONG if part.view.step.base == "weights" else WEAK
     with np.errstate(invalid="ignore", over="ignore"):
         share = np.where(np.isfinite(values), values, 0.0) / (largest or 1.0)
-    steps = np.ceil(np.abs(share) * levels - 1e-9).clip(0, levels).astype(int)
+    steps = np.rint(np.abs(share) * levels).clip(0, levels).astype(int)
     pairs = zip(share.ravel().tolist(), steps.ravel().tolist(), strict=True)
     return "".join("0abcdefgh"[step] if value < 0 else str(step) for value, step in pairs)
 
@@ -335,13 +338,21 @@ def _table_data(part: Part, table: Table, origin: Origin | None, place: int) -> 
         "sums": [_number(text) for text in table.row_sums or table.column_sums],
     }
     if place == 0 or table.row_names != first.row_names:
-        about["rows"] = [plain(name) for name in table.row_names]
+        about["rows"] = _said(part, -2, table.rows, table.row_names)
     if place == 0 or table.column_names != first.column_names:
-        about["names"] = [plain(name) for name in table.column_names]
+        about["names"] = _said(part, -1, table.columns, table.column_names)
     if origin is not None:
         about["line"] = origin.lines
         about["from"] = origin.boxes
     return f'{_json(about)[:-1]},"value":[{",".join(numbers)}]}}'
+
+
+def _said(part: Part, axis: int, shown: Positions, names: Sequence[str]) -> list[str]:
+    """What the rows or columns are called; those without a name by their position."""
+    if names:
+        return [plain(name) for name in names]
+    what = part.view.axes[axis]
+    return [f"{what} {place}" if what else "" for place in part.view.places[axis][shown].tolist()]
 
 
 def _json(value: Any) -> str:

@@ -63,6 +63,23 @@ def working(trace: "Trace") -> "Working | None":
         return None
 
 
+def places(sheet: Sheet, trace: "Trace", working: "Working | None") -> Numbers | None:
+    """For each place of a sheet, the position of its cell in the worked step's flat array."""
+    name = sheet.view.name
+    if working is None or name not in working.steps or not sheet.n_tables:
+        return None
+    extent = tuple(working.steps[name].value.shape)
+    numbers = np.arange(int(np.prod(extent, dtype=np.int64))).reshape(extent)
+    ids = np.asarray(shown(Step(name, numbers, working.steps[name].axes), trace.notation, np).value)
+    if ids.shape != np.shape(sheet.view.step.value):
+        return None
+    value = replace(sheet.view, value=sheet.view.select(ids)).tabular(trace.notation).value
+    flat = value.reshape(-1, *value.shape[-2:])[: sheet.n_tables]
+    rows, columns = sheet.at
+    picked: Numbers = flat[:, rows][:, :, columns]
+    return picked
+
+
 class Origins:
     """Where the numbers of a page's sheets came from, as far as the page has room for it."""
 
@@ -70,10 +87,10 @@ class Origins:
         self._digits = digits
         self._sheets = sheets
         self._working = working(trace)
-        self._ids = [self._numbered(sheet, trace) for sheet in sheets]
+        self._ids = [places(sheet, trace, self._working) for sheet in sheets]
         self._number = {sheet.view.name: i for i, sheet in enumerate(sheets)}
         self._spots = [
-            None if ids is None else _spots(ids, self._extent(sheet))
+            None if ids is None else _spots(ids, self._extent(sheet.view.name))
             for ids, sheet in self._pairs()
         ]
         self.total = sum(self._size(sheet) * sheet.n_tables for sheet in sheets)
@@ -85,31 +102,14 @@ class Origins:
     def _pairs(self) -> Iterable[tuple[Numbers | None, Sheet]]:
         return zip(self._ids, self._sheets, strict=True)
 
-    def _extent(self, sheet: Sheet) -> tuple[int, ...]:
+    def _extent(self, name: str) -> tuple[int, ...]:
         """The shape of a step's array in rows notation."""
         assert self._working is not None
-        return tuple(self._working.steps[sheet.view.name].value.shape)
+        return tuple(self._working.steps[name].value.shape)
 
     @staticmethod
     def _size(sheet: Sheet) -> int:
         return len(sheet.at[0]) * len(sheet.at[1])
-
-    def _numbered(self, sheet: Sheet, trace: "Trace") -> Numbers | None:
-        """For each place on the page, the position of its cell in the worked step's array."""
-        name = sheet.view.name
-        if self._working is None or name not in self._working.steps:
-            return None
-        extent = self._extent(sheet)
-        numbers = np.arange(int(np.prod(extent, dtype=np.int64))).reshape(extent)
-        ids = shown(Step(name, numbers, self._working.steps[name].axes), trace.notation, np)
-        if np.shape(ids.value) != np.shape(sheet.view.step.value):
-            return None
-        whole = replace(sheet.view, value=sheet.view.select(np.asarray(ids.value)))
-        value = whole.tabular(trace.notation).value
-        flat = value.reshape(-1, *value.shape[-2:])[: sheet.n_tables]
-        rows, columns = sheet.at
-        picked: Numbers = flat[:, rows][:, :, columns]
-        return picked
 
     def _chosen(self) -> dict[tuple[int, int], Origin]:
         """The first tables of the steps, last steps first, then the second …, as room is left."""
@@ -124,7 +124,7 @@ class Origins:
 
     def _origin(self, name: str, ids: Numbers) -> Origin:
         assert self._working is not None
-        extent = tuple(self._working.steps[name].value.shape)
+        extent = self._extent(name)
         lines, boxes = [], []
         for cell in ids.ravel():
             index = tuple(int(i) for i in np.unravel_index(int(cell), extent))
@@ -133,7 +133,7 @@ class Origins:
         return Origin(lines, boxes)
 
     def _boxes(self, cells: Iterable[tuple[str, tuple[int, ...]]]) -> list[Box]:
-        places: dict[int, set[int]] = {}
+        found: dict[int, set[int]] = {}
         for name, index in cells:
             number = self._number.get(name)
             spots = None if number is None else self._spots[number]
@@ -141,10 +141,10 @@ class Origins:
                 continue
             spot = int(spots[index])
             if spot >= 0:
-                places.setdefault(number, set()).add(spot)
+                found.setdefault(number, set()).add(spot)
         return [
             box
-            for number, spots in sorted(places.items())
+            for number, spots in sorted(found.items())
             for box in _covered(number, spots, self._sheets[number])
         ]
 

@@ -47,10 +47,8 @@
     if (which) which.textContent = table.heading;
   };
 
-  const nameOf = (step, table, which, place) => {
-    const names = step.tables[table][which] || step.tables[0][which];
-    return names.length ? names[place] : String(place);
-  };
+  const nameOf = (step, table, which, place) =>
+    (step.tables[table][which] || step.tables[0][which])[place];
 
   const drawBox = (step, cls, top, bottom, first, last) => {
     const a = step.cells[top * step.columns + first].getBoundingClientRect();
@@ -83,8 +81,8 @@
   // Queries q1, Keys k2: a source by its step and by the one row or column that it is.
   const source = ([number, table, top, bottom, first, last]) => {
     const step = steps[number];
-    const row = step.rows.length ? span(step, table, "rows", top, bottom) : "";
-    const column = step.names.length ? span(step, table, "names", first, last) : "";
+    const row = span(step, table, "rows", top, bottom);
+    const column = span(step, table, "names", first, last);
     const whole = last - first + 1 === step.columns && step.columns > 1;
     const high = bottom - top + 1 === step.cells.length / step.columns && bottom > top;
     const parts = [high ? "" : row, whole ? "" : column].filter(Boolean);
@@ -97,7 +95,9 @@
   const written = (line) => {
     const node = make("div", "sum-of");
     node.dataset.line = line;
-    line.split(/\^(\([^()]*\)|[^\s()\u00b7/+,;]+)/).forEach((part, i) => {
+    const tens = line.replace(/(\d)e(-?\d+)/g, (all, digit, power) =>
+      digit + "\u00b710^" + power.replace("-", "\u2212"));
+    tens.split(/\^(\([^()]*\)|[^\s()\u00b7/+,;]+)/).forEach((part, i) => {
       const power = part.startsWith("(") ? part.slice(1, -1) : part;
       node.append(i % 2 ? make("sup", "", power) : part);
     });
@@ -115,8 +115,7 @@
     const table = step.tables[step.table];
     const row = Math.floor(cell.place / step.columns);
     const column = cell.place % step.columns;
-    const pair = [step.rows.length ? nameOf(step, step.table, "rows", row) : "",
-      step.names.length ? nameOf(step, step.table, "names", column) : ""];
+    const pair = [nameOf(step, step.table, "rows", row), nameOf(step, step.table, "names", column)];
     // A cell is query then key in both notations.
     const place = [table.heading, ...(step.turned ? pair.reverse() : pair)].filter(Boolean);
     const value = table.value[cell.place];
