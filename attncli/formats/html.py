@@ -52,6 +52,7 @@ class Part:
     title: "Title"
     view: View
     """Tabular."""
+    is_turned: bool
     shape: Shape | None
     tables: list[Table]
     cut: list[str]
@@ -113,14 +114,15 @@ def _parts(trace: "Trace", display: Display) -> tuple[list[Part], list[Sheet]]:
     parts, sheets = [], []
     for number, view, tabular in shown:
         title = trace.title(view.step)
+        is_turned = tabular.is_turned(trace.notation)
         if 0 in tabular.value.shape:
-            parts.append(Part(number, title, tabular, None, [], []))
+            parts.append(Part(number, title, tabular, is_turned, None, [], []))
             sheets.append(Sheet(view, (np.arange(0), np.arange(0)), 0))
             continue
         shape = shape_of(tabular, trace, display.digits)
         made = [*tables(tabular, shape, display.digits, most=most, edge=edge, limit=MOST_TABLES)]
         left_out = cut(tabular, most=most, edge=edge, limit=MOST_TABLES)
-        parts.append(Part(number, title, tabular, shape, made, left_out))
+        parts.append(Part(number, title, tabular, is_turned, shape, made, left_out))
         sheets.append(Sheet(view, (made[0].rows, made[0].columns), len(made)))
     return parts, sheets
 
@@ -318,7 +320,7 @@ def _step_data(number: int, part: Part, origins: Origins) -> str:
         "axes": lead,
         "counts": counts,
         "columns": len(part.tables[0].columns) if part.tables else 0,
-        "turned": part.view.axes[-2:] == ("key", "query"),
+        "turned": part.is_turned,
         "weights": part.view.step.base == "weights",
     }
     return f'{_json(about)[:-1]},"tables":[{",".join(entries)}]}}'

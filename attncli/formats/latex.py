@@ -178,7 +178,7 @@ def _worked(
     ids = places(Sheet(view, (table.rows, table.columns), 1), trace, worked)
     if ids is None:
         return
-    is_down = trace.notation == "columns" and tabular.axes[-1] in ("query", "key", "patch")
+    is_down = tabular.is_turned(trace.notation)
     at = -1 if trace.problem.settings().get("causal") else 0
     numbered = ids[0].T if is_down else ids[0]
     extent = tuple(worked.steps[view.name].value.shape)
