@@ -15,7 +15,7 @@ from attncli.formats.blocks import MOST_TABLES, shape_of
 from attncli.formats.cells import Table, cut, tables
 from attncli.formats.display import Display, plain
 from attncli.formats.layout import Paper
-from attncli.formats.letters import formula, text
+from attncli.formats.letters import formula, text, width
 from attncli.formats.markdown import EDGE, MOST
 from attncli.formats.origins import Sheet, places, working
 from attncli.formats.view import View, numbered
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 ROOM = 68
 """Digits of a matrix that fit beside each other on the page."""
-LONGEST = 20
-"""Letters of a label; a longer one is cut."""
+LONGEST = 24
+"""Digits as wide as the widest label; a longer one is cut."""
 MOST_WORKED = 4
 """Numbers of a step that are worked: those of one vector."""
 LONG_LINE = 120
@@ -95,10 +95,10 @@ def _matrices(table: Table, display: Display) -> Iterator[str]:
     heads = names or [""] * len(columns)
     feet = table.column_sums or [""] * len(columns)
     widths = [
-        max(map(len, (head, foot, *column))) + 2
+        max(width(head), *map(len, (foot, *column))) + 2
         for head, foot, column in zip(heads, feet, columns, strict=True)
     ]
-    room = ROOM - max(map(len, rows), default=0) - (8 if table.row_sums else 0)
+    room = ROOM - max(map(width, rows), default=0) - (8 if table.row_sums else 0)
     start = 0
     while start < len(columns):
         stop = start + 1
@@ -150,7 +150,7 @@ def _matrix(
 def _short(names: Sequence[str], places: Sequence[int], display: Display) -> list[str]:
     """The names, cut where they are long; those that differ stay different."""
     at = places[: len(names)]
-    return Paper(display, len).shorten([plain(name) for name in names], at, LONGEST)
+    return Paper(display, width).shorten([plain(name) for name in names], at, LONGEST)
 
 
 def _label(name: str) -> str:
@@ -180,6 +180,10 @@ def _worked(
         return
     is_down = tabular.is_turned(trace.notation)
     at = -1 if trace.problem.settings().get("causal") else 0
+    names = [
+        _short(table.row_names, table.rows.tolist(), display),
+        _short(table.column_names, table.columns.tolist(), display),
+    ]
     numbered = ids[0].T if is_down else ids[0]
     extent = tuple(worked.steps[view.name].value.shape)
     for place, cell in enumerate(numbered[at][:MOST_WORKED].tolist()):
@@ -187,9 +191,9 @@ def _worked(
         arithmetic = Arithmetic.of(worked, view.name, index, display.digits, LATEX)
         lines = [] if arithmetic.is_given else [arithmetic.main(), *arithmetic.beside()]
         if lines and sum(map(len, lines)) <= LONGEST_LINE:
-            names = (table.column_names, table.row_names)[:: -1 if is_down else 1]
-            pair = [names[1][at] if names[1] else "", names[0][place] if names[0] else ""]
-            name = text(", ".join(filter(None, map(plain, pair))))
+            own, other = names[:: -1 if is_down else 1]
+            pair = [own[at] if own else "", other[place] if other else ""]
+            name = text(", ".join(filter(None, pair)))
             lines = [rf"\(\displaystyle {_breakable(line)}\)" for line in lines]
             yield rf"\hspace*{{\mathindent}}{name}{':' * bool(name)}\quad " + "; ".join(lines)
 

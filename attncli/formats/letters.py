@@ -136,6 +136,16 @@ def _letter(letter: str) -> str:
     return text(escaped(letter))
 
 
+def width(words: str) -> int:
+    """About as many digits as the printed text is wide."""
+    tenths = 0
+    for letter in plain(words):
+        has_none = not letter.isascii() and _letter(letter).startswith("\\textbackslash")
+        printed = escaped(letter) if has_none else letter
+        tenths += sum(17 if sign.isupper() or sign in "mw%&@—" else 11 for sign in printed)
+    return -(-tenths // 10)
+
+
 def formula(words: str) -> str:
     """One of our own formulas as mathematics: words upright, `Wq` and `d_k` with an index."""
     return "".join(map(_piece, TOKEN.finditer(words))).strip()
