@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attncli import __version__
-from attncli.formats.blocks import Shape, shape_of
+from attncli.formats.blocks import STAGES, Shape, shape_of
 from attncli.formats.cells import Table, cut, tables
 from attncli.formats.display import Display, plain
 from attncli.formats.grid import PLURALS
 from attncli.formats.numbers import exact
 from attncli.formats.origins import Origin, Origins, Sheet
-from attncli.formats.table import STAGES
 from attncli.formats.view import Numbers, Positions, View, numbered
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ MOST_TABLES = 64
 """Heads and batch entries of one step that can be picked."""
 STRONG, WEAK = 8, 5
 """Levels of shade: of weights, which are the point of the page, and of all other numbers."""
-WIDE = 16
+WIDE = 12
 """Columns beyond which a table is set closer."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -168,7 +167,8 @@ def _stages(parts: Sequence[Part]) -> Iterator[str]:
 
 def _stage(view: View) -> tuple[str, ...]:
     base = view.step.base
-    return (view.step.recipe, *next((names for names in STAGES if base in names), (base,)))
+    # Steps that belong to no stage follow each other like lines of a text.
+    return (view.step.recipe, *next((names for names in STAGES if base in names), ()))
 
 
 def _section(number: int, part: Part) -> Iterator[str]:
