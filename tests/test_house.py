@@ -14,7 +14,7 @@ FLOORS = [
     {"backends", "files"},
     {"solve", "api", "worked"},
     {"oracle"},
-    {"formats", "batch"},
+    {"formats", "batch", "exercise"},
     {"testing"},
     {"commands"},
 ]

@@ -54,16 +54,6 @@ def test_there_are_commands() -> None:
     assert len(LINES) >= 12
 
 
-def test_the_screen_is_the_real_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(ROOT)
-    shown = re.search(r"```\n\$ attncli (.*?)\n(.*?)```", README, re.S)
-    assert shown
-    assert run([*shlex.split(shown[1]), "--width", "80"]) == 0
-    assert capsys.readouterr().out == shown[2]
-
-
 def test_the_problem_of_the_readme_runs(folder: Path) -> None:
     assert run(["attend", "mine.yaml"]) == 0
     block = re.search(r"```yaml\n(input:.*?)```", README, re.S)

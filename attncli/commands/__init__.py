@@ -23,6 +23,7 @@ class Command:
 
 COMMANDS = {
     "attend": Command("Compute a problem and show every step."),
+    "explain": Command("Work one cell, vector or step by hand, back to the inputs."),
     "verify": Command("Compare a result with ours, and name the slip that explains it."),
     "inspect": Command("Show what is in a file, or what a problem will compute; -o converts."),
     "new": Command("Start a problem: a commented file that runs."),
