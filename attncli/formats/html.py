@@ -158,9 +158,16 @@ def _picks(axes: dict[str, list[str]]) -> Iterator[str]:
 
 def _stages(parts: Sequence[Part]) -> Iterator[str]:
     """The sections; those of one stage beside each other where there is room."""
+    within = ""
     for _, stage in groupby(enumerate(parts), lambda item: _stage(item[1].view)):
+        shown = [*stage]
+        # "Queries, layer 0, self-attention": what a stage is in is said once.
+        inside = shown[0][1].title.title.partition(", ")[2]
+        if inside and inside != within:
+            yield f'<h2 class="group">{escape(inside[:1].upper() + inside[1:])}</h2>'
+        within = inside
         yield '<div class="stage">'
-        for number, part in stage:
+        for number, part in shown:
             yield from _section(number, part)
         yield "</div>"
 
@@ -173,11 +180,12 @@ def _stage(view: View) -> tuple[str, ...]:
 
 def _section(number: int, part: Part) -> Iterator[str]:
     title = escape(part.title.title)
+    short = escape(part.title.title.partition(", ")[0])
     yield f'<section class="step" id="step-{number}">'
     count = f'<span class="number">{part.number}</span> ' if part.number else ""
     which = _text(part.tables[0].heading) if len(part.tables) > 1 else ""
     of = f' <span class="which">{which}</span>' if which else ""
-    yield f"<h2>{count}{title}{of}</h2>"
+    yield f"<h2>{count}{short}{of}</h2>"
     formula = escape(part.title.formula)
     yield f'<p class="formula">{formula}</p>' if formula else ""
     if not part.tables:
@@ -264,6 +272,8 @@ def _shades(part: Part, table: Table) -> str:
     whole = np.abs(part.view.value[np.isfinite(part.view.value)])
     largest = float(whole.max()) if whole.size else 0.0
     levels = STRONG if part.view.step.base == "weights" else WEAK
+    if part.view.axes[-1] == "measure":
+        levels = 0  # its columns are different things
     with np.errstate(invalid="ignore", over="ignore"):
         share = np.where(np.isfinite(values), values, 0.0) / (largest or 1.0)
     steps = np.rint(np.abs(share) * levels).clip(0, levels).astype(int)
