@@ -84,7 +84,7 @@ def render(trace: "Trace", display: Display) -> str:
         "</main>",
         *_notes(trace),
         *_footer(origins, display),
-        '<aside class="readout" aria-live="polite" hidden></aside>',
+        '<aside class="readout idle" aria-live="polite" hidden></aside>',
     ]
     body = "\n".join(lines)
     data = _data(parts, origins)
@@ -143,9 +143,9 @@ def _picks(axes: dict[str, list[str]]) -> Iterator[str]:
     """A row of buttons an axis; they are radio buttons, so that the keyboard knows them."""
     if not axes:
         return
-    yield '<form class="picks">'
+    yield '<form class="picks" hidden>'
     for axis, names in axes.items():
-        yield f"<fieldset><legend>{escape(PLURALS.get(axis, axis)).removesuffix('s')}</legend>"
+        yield f"<fieldset><legend>{escape(axis)}</legend>"
         for place, name in enumerate(names):
             checked = " checked" if place == 0 else ""
             yield (
@@ -267,9 +267,10 @@ def _text(text: str) -> str:
 
 
 def _shades(part: Part, table: Table) -> str:
-    """A letter a cell: `0` … up to the largest number of the step, `a` … for negative ones."""
+    """A letter a cell: `0` … up to the largest number of the table, `a` … for negative ones."""
     values = _values(part, table).astype(np.float64)
-    whole = np.abs(part.view.value[np.isfinite(part.view.value)])
+    whole = part.view.value[table.index]
+    whole = np.abs(whole[np.isfinite(whole)])
     largest = float(whole.max()) if whole.size else 0.0
     levels = STRONG if part.view.step.base == "weights" else WEAK
     if part.view.axes[-1] == "measure":
@@ -295,7 +296,7 @@ def _notes(trace: "Trace") -> Iterator[str]:
 
 def _footer(origins: Origins, display: Display) -> Iterator[str]:
     rounded = f"Numbers to {display.digits} decimals; pointing at one shows it exactly. "
-    rounded += "The fullest shade is the largest number of a step, grey is negative."
+    rounded += "The fullest shade is the largest number of a table, grey is negative."
     if origins.worked < origins.total:
         has = _spaced(origins.worked) if origins.worked else "none"
         rounded += (

@@ -321,3 +321,14 @@ def test_contrast_is_enough_to_read(theme: str) -> None:
 def test_every_shade_has_its_rule() -> None:
     for name in "12345678abcde":
         assert f"td.s{name} " in CSS
+
+
+def test_shades_follow_the_numbers_of_their_table() -> None:
+    values = np.array([[[0.0, 1.0, -10.0, 5.0]], [[0.25, np.nan, -np.inf, -0.5]]])
+    shown = trace(Step("output", values, ("head", "query", "feature")))
+    tables = Reader(page(shown)).report["steps"][0]["tables"]
+    assert [table["shade"] for table in tables] == ["00e2", "200e"]
+    weights = Reader(page(lee(), steps=("weights",))).report["steps"][0]["tables"][0]
+    largest = max(weights["value"])
+    expected = [str(int(8 * value / largest + 0.5)) for value in weights["value"]]
+    assert [*weights["shade"]] == expected

@@ -108,9 +108,10 @@
     readout.replaceChildren();
     if (!cell) {
       const hint = "Point at a number, or walk with the arrow keys, to see how it was made.";
-      readout.append(make("div", "made", hint));
+      readout.append(make("div", "hint", hint));
       return;
     }
+    readout.classList.remove("idle");
     const step = steps[cell.step];
     const table = step.tables[step.table];
     const row = Math.floor(cell.place / step.columns);
@@ -165,7 +166,7 @@
   };
 
   document.addEventListener("pointerover", (event) => look(cellAt(event.target) || walked));
-  document.addEventListener("pointerleave", () => look(walked));
+  document.documentElement.addEventListener("pointerleave", () => look(walked));
   document.addEventListener("focusin", (event) => {
     walked = cellAt(event.target);
     if (walked) {
@@ -223,5 +224,6 @@
 
   steps.forEach((step) => step.cells.length && fill(step));
   readout.hidden = false;
+  if (form) form.hidden = false;
   say(null);
 })();
