@@ -13,7 +13,7 @@ FLOORS = [
     {"core"},
     {"backends", "files"},
     {"solve", "api", "worked"},
-    {"oracle"},
+    {"oracle", "bench"},
     {"formats", "batch", "exercise"},
     {"testing"},
     {"commands"},

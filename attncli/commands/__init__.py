@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": Command("Show what is in a file, or what a problem will compute; -o converts."),
     "new": Command("Start a problem: a commented file that runs."),
     "batch": Command("Do many jobs: resumable, on this machine or a Dask cluster."),
+    "bench": Command("Time attention on this machine, beside naive NumPy and PyTorch."),
     "backends": Command("List what can compute here, or test it."),
 }
 
