@@ -123,6 +123,11 @@ def _no_device(error: Any, cupy: Any) -> BackendError:
     """What CUDA's refusal means."""
     status = getattr(error, "status", None)
     if status == TOO_OLD:
+        if not cupy.cuda.runtime.driverGetVersion():
+            return BackendError(
+                "there is no NVIDIA driver",
+                hint="install the driver of your GPU; the CPU: --backend numpy",
+            )
         version = cupy.cuda.runtime.runtimeGetVersion()
         wanted = f"{version // 1000}.{version % 1000 // 10}"
         return BackendError(
