@@ -108,17 +108,18 @@ class RefusedError(Exception):
 
 
 @pytest.mark.parametrize(
-    ("status", "count", "words"),
+    ("status", "driver", "count", "words"),
     [
-        (None, 0, "there is no CUDA device"),
-        (35, 0, "driver is too old for CUDA 12.4"),
-        (100, 0, "there is no CUDA device"),
-        (999, 0, "CUDA does not start"),
-        (None, 1, "cannot compile for the device: no nvrtc"),
+        (None, 12040, 0, "there is no CUDA device"),
+        (35, 11080, 0, "driver is too old for CUDA 12.4"),
+        (35, 0, 0, "there is no NVIDIA driver"),
+        (100, 12040, 0, "there is no CUDA device"),
+        (999, 12040, 0, "CUDA does not start"),
+        (None, 12040, 1, "cannot compile for the device: no nvrtc"),
     ],
 )
 def test_cupy_says_exactly_what_is_missing(
-    status: int | None, count: int, words: str, monkeypatch: pytest.MonkeyPatch
+    status: int | None, driver: int, count: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told by a stand-in for CuPy: there is no GPU where the tests run."""
     import sys
@@ -135,7 +136,10 @@ def test_cupy_says_exactly_what_is_missing(
         raise RuntimeError("no nvrtc")
 
     runtime = SimpleNamespace(
-        getDeviceCount=devices, CUDARuntimeError=RefusedError, runtimeGetVersion=lambda: 12040
+        getDeviceCount=devices,
+        CUDARuntimeError=RefusedError,
+        runtimeGetVersion=lambda: 12040,
+        driverGetVersion=lambda: driver,
     )
     cupy: Any = ModuleType("cupy")
     cupy.cuda, cupy.arange = SimpleNamespace(runtime=runtime), nothing
