@@ -15,6 +15,7 @@ FLOORS = [
     {"solve", "api", "worked"},
     {"oracle"},
     {"formats", "batch"},
+    {"lessons"},
     {"testing"},
     {"commands"},
 ]

@@ -1,0 +1,265 @@
+"""What a scene looks like: its text, its tables and bars, its question, its arithmetic."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from attncli.errors import InputError
+from attncli.formats.blocks import panel
+from attncli.formats.layout import Line, Panel, Paper, Span, packed
+from attncli.formats.view import views
+from attncli.lessons import bars
+from attncli.lessons.computed import Cell, Computed
+from attncli.lessons.lesson import SHOWN, Lesson
+from attncli.lessons.placeholders import Passage, Reader
+
+if TYPE_CHECKING:
+    from attncli.formats.view import View
+
+READABLE = 80
+"""Cells of a line of prose, however wide the terminal is."""
+MOST_LINES = 8
+"""Cells whose arithmetic is told at once."""
+
+
+class Pages:
+    """The scenes of a lesson on paper; nothing here is written to a terminal."""
+
+    def __init__(self, lesson: Lesson, paper: Paper) -> None:
+        self.lesson = lesson
+        self.paper = paper
+
+    def scene(self, number: int) -> Panel:
+        """Title, text and what is shown; the question, where there is one, comes below."""
+        lesson, paper = self.lesson, self.paper
+        reader = self._reader(number)
+        scene = lesson.scenes[number]
+        blocks = [self.prose(reader.told(scene.text))]
+        blocks += packed([self._shown(reader, passage) for passage in scene.show], paper.width)
+        if scene.question:
+            blocks.append(self._asked(number))
+        return [*self._head(number), paper.rule(), *_apart(blocks, paper)]
+
+    def arithmetic(self, number: int, *, asking: bool) -> Panel:
+        """How the numbers of a scene, or of its question's answer, came about."""
+        scene = self.lesson.scenes[number]
+        reader = self._reader(number, asking=asking)
+        if asking and scene.question is not None:
+            reader.answer(scene.question.answer)
+        else:
+            reader.told(scene.text)
+        if not self._lines(reader.cells):
+            for passage in scene.show:
+                if _word_of(passage) != "map":
+                    reader.cells += _first_cells(reader, passage)
+        return self.worked(reader.cells) or [self.paper.line(Span("These numbers are given."))]
+
+    def worked(self, cells: Sequence[Cell]) -> Panel:
+        """A line of arithmetic a cell: `weights[q1, k2]  e^1/(e^2 + …) ≈ 0.245`."""
+        told = self._lines(cells)
+        paper = self.paper
+        width = max((paper.measure(name) for name, _ in told[:MOST_LINES]), default=0)
+        lines: Panel = []
+        for name, text in told[:MOST_LINES]:
+            for row, part in enumerate(paper.wrap(text, max(20, paper.width - width - 2))):
+                label = paper.pad(name if row == 0 else "", width + 2)
+                lines.append(paper.line(Span(label, "dim"), Span(part)))
+        if len(told) > MOST_LINES:
+            rest = paper.own(f"… and {len(told) - MOST_LINES} more like these")
+            lines.append(paper.line(Span(rest, "dim")))
+        return lines
+
+    def solved(self, number: int, *, praise: str = "") -> Panel:
+        """The answer to a scene's question, its arithmetic, and what is to be said of it."""
+        question = self.lesson.scenes[number].question
+        assert question is not None
+        found, _ = self.lesson.answer(number)
+        reader = self._reader(number, asking=True)
+        answer = f"{praise}{self.answer_of(number)}"
+        blocks = [[self._line(text, "head") for text in self._wrapped(answer)]]
+        if made := self.worked(found.cells):
+            blocks.append(made)
+        if question.explain:
+            blocks.append(self.prose(reader.told(question.explain)))
+        return _apart(blocks, self.paper)
+
+    def answer_of(self, number: int) -> str:
+        """`k2`, `14.25`: the answer in words."""
+        found, place = self.lesson.answer(number)
+        return found.text if place is None else self.lesson.options(number)[place]
+
+    def sources(self) -> Panel:
+        """Where the lesson comes from."""
+        lines = [passage.text.strip() for passage in self.lesson.sources]
+        return [self._line(text, "dim") for line in lines for text in self._wrapped(line)]
+
+    # --- parts
+
+    def _reader(self, number: int, *, asking: bool = False) -> Reader:
+        return Reader(self.lesson.at(number, asking=asking), self.paper.display.digits)
+
+    def _head(self, number: int) -> Panel:
+        """`1 Soft addressing` and, at its right, `● ● ○ 2/3`."""
+        lesson, paper = self.lesson, self.paper
+        title = Reader(lesson.whole, paper.display.digits).told(lesson.title)
+        title = paper.theirs(" ".join(title.split()))
+        if lesson.number:
+            title = f"{lesson.number} {title}"
+        n = len(lesson.scenes)
+        past, ahead = ("*", ".") if paper.display.ascii else ("●", "○")
+        dots = " ".join([past] * (number + 1) + [ahead] * (n - number - 1))
+        count = f"{number + 1}/{n}"
+        right = f"{dots}  {count}"
+        if paper.measure(title) + len(right) + 2 > paper.width:
+            right = count
+        blanks = paper.width - paper.measure(title) - len(right)
+        if blanks < 2:
+            lines = [self._line(text, "head") for text in paper.wrap(title, paper.width)]
+            return [*lines, self._line(count, "dim")]
+        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(right, "dim"))]
+
+    def _asked(self, number: int) -> Panel:
+        question = self.lesson.scenes[number].question
+        assert question is not None
+        reader = self._reader(number, asking=True)
+        name = "Question"
+        indent = len(name) + 2
+        paper = self.paper
+        room = min(paper.width, READABLE) - indent
+        lines: Panel = []
+        for row, text in enumerate(paper.wrap(self._text(reader.told(question.ask)), room)):
+            start = Span(name.ljust(indent) if row == 0 else " " * indent, "title")
+            lines.append(paper.line(start, Span(text)))
+        options = [self._text(option) for option in self.lesson.options(number)]
+        row_text = ""
+        for place, option in enumerate(options):
+            text = f"[{place + 1}] {option}"
+            longer = f"{row_text}   {text}" if row_text else text
+            if row_text and paper.measure(longer) > room:
+                lines += [paper.line(Span(" " * indent + row_text))]
+                longer = text
+            row_text = longer
+        if row_text:
+            wrapped = paper.wrap(row_text, room) if paper.measure(row_text) > room else [row_text]
+            lines += [paper.line(Span(" " * indent + text)) for text in wrapped]
+        return lines
+
+    def _shown(self, reader: Reader, passage: Passage) -> Panel:
+        """A step as a table, or one row of weights as bars or as a map of the picture."""
+        word = _word_of(passage)
+        text = passage.text.strip().removeprefix(word).strip()
+        try:
+            step, index = reader.select(text)
+            if word == "bars":
+                return bars.panel(reader.on, step, index, self.paper)
+            view = _view(reader.on, step, index, self.paper)
+            if word == "map":
+                return _map(view, reader.on, self.paper)
+        except InputError as error:
+            raise error.at(passage.at(text)) from None
+        return panel(view, reader.on.shown, self.paper, "")[0]
+
+    def _lines(self, cells: Sequence[Cell]) -> list[tuple[str, str]]:
+        """The name and the arithmetic of each cell that was reckoned."""
+        digits = self.paper.display.digits
+        told = []
+        for cell in cells:
+            if line := cell.of.line(cell, digits):
+                told.append((self.paper.theirs(_called(cell)), self._text(line)))
+        return told
+
+    def _text(self, text: str) -> str:
+        """A text in the paper's letters, harmless, on one line."""
+        return self.paper.theirs(self.paper.own(" ".join(text.split())))
+
+    def _wrapped(self, text: str) -> list[str]:
+        return self.paper.wrap(self._text(text), min(self.paper.width, READABLE))
+
+    def _line(self, text: str, style: str = "") -> Line:
+        return self.paper.line(Span(text, style))
+
+    def prose(self, text: str) -> Panel:
+        """Paragraphs, wrapped; lines that are set in, such as formulas, stay lines."""
+        lines: Panel = []
+        for block in text.strip("\n").split("\n\n"):
+            if lines:
+                lines.append(self.paper.line())
+            for part in _parts(block):
+                if part.startswith("  "):
+                    lines += [self._line("  " + self._text(part))]
+                else:
+                    lines += [self._line(line) for line in self._wrapped(part)]
+        return lines
+
+
+def _parts(block: str) -> list[str]:
+    """The running text of a paragraph joined, its lines that are set in each for itself."""
+    parts: list[str] = []
+    for line in block.splitlines():
+        joins = parts and not line.startswith("  ") and not parts[-1].startswith("  ")
+        if joins:
+            parts[-1] += " " + line
+        elif line.strip():
+            parts.append(line)
+    return parts
+
+
+def _word_of(passage: Passage) -> str:
+    word = passage.text.split()[0]
+    return word if word in SHOWN else ""
+
+
+def _apart(blocks: Sequence[Panel], paper: Paper) -> Panel:
+    """Blocks with an empty line between them."""
+    lines: Panel = []
+    for block in blocks:
+        if block:
+            lines += [*([paper.line()] if lines else []), *block]
+    return lines
+
+
+def _view(on: Computed, step: str, index: tuple[int, ...], paper: Paper) -> "View":
+    axes = on.step(step).axes
+    focus = dict(zip(axes, index, strict=False))
+    return next(views(on.shown, replace(paper.display, steps=(step,), focus=focus)))
+
+
+def _map(view: "View", on: Computed, paper: Paper) -> Panel:
+    from attncli.formats import maps
+
+    drawn = maps.panel(maps.maps(view, on.shown), paper)
+    if not drawn:
+        raise InputError(
+            f"{view.name} is no map",
+            expected="the weights of one query on a picture, such as map weights[0]",
+        )
+    return drawn
+
+
+def _first_cells(reader: Reader, passage: Passage) -> list[Cell]:
+    """The cells of the first row of what is shown; of bars, all that they are made of."""
+    name, index = reader.select(passage.text.strip().removeprefix(_word_of(passage)))
+    if _word_of(passage) == "bars":
+        steps = [step for step in bars.behind(reader.on, name) if step in reader.on.steps]
+    else:
+        steps = [name]
+    cells = []
+    for step in steps:
+        shape = reader.on.step(step).value.shape
+        lead = (*index, *(0,) * len(shape))[: max(len(shape) - 1, 0)]
+        if len(index) == len(shape):
+            cells.append(Cell(reader.on, step, index))
+        else:
+            cells += [Cell(reader.on, step, (*lead, place)) for place in range(shape[-1])]
+    return cells
+
+
+def _called(cell: Cell) -> str:
+    """`weights[q1, k2]`."""
+    step = cell.of.step(cell.step)
+    batch = cell.index[0] if step.axes[0].startswith("batch") else 0
+    names = [
+        cell.of.names(step.name, axis, n, batch)[place]
+        for axis, n, place in zip(step.axes, step.value.shape, cell.index, strict=True)
+    ]
+    return f"{step.name}[{', '.join(names)}]"
