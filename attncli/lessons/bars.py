@@ -9,7 +9,7 @@ from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.numbers import aligned, all_integers, fixed, split
 from attncli.formats.view import Numbers
-from attncli.lessons.computed import Cell, Computed
+from attncli.lessons.computed import Cell, Computed, Part
 from attncli.lessons.placeholders import written
 
 SCORES = ("masked", "biased", "capped", "scaled", "scores")
@@ -22,17 +22,19 @@ MOST_FEATURES = 4
 LONGEST_BAR = 28
 
 
-def panel(on: Computed, name: str, index: tuple[int, ...], paper: Paper) -> Panel:
+def panel(part: Part, paper: Paper) -> Panel:
     """The bars of a row of weights; raises `InputError` where it is not one."""
-    weights = on.step(name)
-    if weights.base != "weights" or len(index) != len(weights.axes) - 1:
+    weights, name, on = part.step, part.step.name, part.of
+    if weights.base != "weights" or part.open != [len(weights.axes) - 1]:
         raise InputError(
-            f"bars {name} with {len(index)} places",
+            f"bars {name}",
             expected=f"weights with places on {', '.join(weights.axes[:-1])}",
+            found=", ".join(weights.axes[axis] for axis in part.open) + " open",
         )
+    index = tuple(place or 0 for place in part.index[:-1])
     *lead, query = index
     recipe = name.removesuffix("weights")
-    row: Numbers = np.asarray(weights.value)[index]
+    row = part.value
     n, sizes = len(row), weights.value.shape[: len(lead)]
     batch = lead[0] if lead and weights.axes[0].startswith("batch") else 0
     places = list(range(n))
@@ -41,7 +43,7 @@ def panel(on: Computed, name: str, index: tuple[int, ...], paper: Paper) -> Pane
     keys = _vectors(on, recipe + "key", lead, sizes, paper)
     names = [paper.theirs(text) for text in on.names(name, "key", n, batch)]
     columns = [_text("key", [f"{names[i]} {keys.get(i, '')}".rstrip() for i in places], paper)]
-    before, _, result = behind(on, name)
+    before, _, result = behind(part)
     if before:
         scores = np.asarray(on.step(before).value)[index]
         base = before.rpartition(".")[2]
@@ -69,8 +71,9 @@ def panel(on: Computed, name: str, index: tuple[int, ...], paper: Paper) -> Pane
     return [*whole, *_output(on, result, index, indent, paper)]
 
 
-def behind(on: Computed, name: str) -> tuple[str, str, str]:
+def behind(part: Part) -> tuple[str, str, str]:
     """The steps before, of and after weights: scores, weights, what comes out; '' for none."""
+    name, on = part.step.name, part.of
     recipe = name.removesuffix("weights")
 
     def first(*bases: str) -> str:

@@ -1,8 +1,9 @@
 """A problem as a lesson speaks of it: its steps by name, their places by label, cells worked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from attncli.errors import InputError, UsageError
 from attncli.files.build import build
 from attncli.files.scalars import did_you_mean
 from attncli.files.types import Entry
+from attncli.formats.view import Numbers
 from attncli.solve import Trace, solve
 
 INPUTS = ("input", "source")
@@ -27,6 +29,46 @@ class Cell:
     of: "Computed"
     step: str
     index: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some cells of a step: a position, or None for all of them, on each axis."""
+
+    of: "Computed"
+    step: Step
+    index: tuple[int | None, ...]
+
+    @property
+    def open(self) -> list[int]:
+        """The axes on which no position is fixed."""
+        return [axis for axis, place in enumerate(self.index) if place is None]
+
+    @property
+    def value(self) -> Numbers:
+        """The numbers, on the open axes."""
+        whole = (slice(None) if place is None else place for place in self.index)
+        return np.asarray(np.asarray(self.step.value)[tuple(whole)])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names on the first open axis."""
+        axis = self.open[0]
+        batched = axis > 0 and self.step.axes[0].startswith("batch")
+        n = np.shape(self.step.value)[axis]
+        batch = (self.index[0] or 0) if batched else 0
+        return self.of.names(self.step.name, self.step.axes[axis], n, batch)
+
+    def cells(self, places: Iterable[int] | None = None) -> tuple[Cell, ...]:
+        """The cells; with `places`, those of one open axis that are there."""
+        sizes = [range(np.shape(self.step.value)[axis]) for axis in self.open]
+        chosen = product(*sizes) if places is None else ((place,) for place in places)
+        found = []
+        for inner in chosen:
+            rest = iter(inner)
+            index = tuple(next(rest) if place is None else place for place in self.index)
+            found.append(Cell(self.of, self.step.name, index))
+        return tuple(found)
 
 
 class Computed:
@@ -72,10 +114,21 @@ class Computed:
         output = Step("output", trace.output, trace.output_axes)
         return Trace(self.problem, [*given, *trace.steps], output, notation, list(trace.notes))
 
-    def step(self, name: str) -> Step:
-        """The step of this name; raises `InputError` with the nearest."""
+    def known(self, name: str) -> str | None:
+        """The whole name of a step of which the end is enough: `norm1` of `layers.0.norm1`."""
         if name in self.steps:
-            return self.steps[name]
+            return name
+        whole = [step for step in self.steps if step.endswith(f".{name}")]
+        return whole[0] if len(whole) == 1 else None
+
+    def step(self, name: str) -> Step:
+        """The step of this name, or end of a name; raises `InputError` with the nearest."""
+        if known := self.known(name):
+            return self.steps[known]
+        if several := [step for step in self.steps if step.endswith(f".{name}")]:
+            raise InputError(
+                f"{len(several)} steps end in {name}", expected=" or ".join(several[:4])
+            )
         raise InputError(
             f"there is no step {name}",
             hint=did_you_mean(name, self.steps) or f"steps are {', '.join(list(self.steps)[:10])}",
@@ -90,27 +143,33 @@ class Computed:
         labels = self.problem.presentation.labels.at(step)
         return labels.names(step, axis, n, batch) or tuple(map(str, range(n)))
 
-    def places(self, step: Step, texts: list[str]) -> tuple[int, ...]:
-        """The positions that texts name on the first axes of a step."""
+    def part(self, name: str, texts: list[str]) -> Part:
+        """The part of a step that texts choose on its first axes; `*` chooses all places."""
+        step = self.step(name)
         shape = np.shape(step.value)
         if len(texts) > len(shape):
             raise InputError(
                 f"{step.name} has no {len(texts)} places",
                 expected=f"at most {len(shape)}: {', '.join(step.axes)}",
             )
+        index: list[int | None] = [None] * len(shape)
+        for axis, text in enumerate(texts):
+            if text != "*":
+                batched = axis > 0 and step.axes[0].startswith("batch")
+                batch = (index[0] or 0) if batched else 0
+                index[axis] = self._place(step, axis, text, batch)
+        return Part(self, step, tuple(index))
+
+    def _place(self, step: Step, axis: int, text: str, batch: int) -> int:
         labels = self.problem.presentation.labels.at(step.name)
-        found: list[int] = []
-        for axis, n, text in zip(step.axes, shape, texts, strict=False):
-            batch = found[0] if found and step.axes[0].startswith("batch") else 0
-            try:
-                found.append(labels.find(axis, text, n, batch))
-            except UsageError as error:
-                names = self.names(step.name, axis, n, batch)
-                near = did_you_mean(text, names)
-                raise InputError(
-                    error.what, expected=error.expected, found=error.found, hint=near
-                ) from None
-        return tuple(found)
+        name, n = step.axes[axis], np.shape(step.value)[axis]
+        try:
+            return labels.find(name, text, n, batch)
+        except UsageError as error:
+            near = did_you_mean(text, self.names(step.name, name, n, batch))
+            raise InputError(
+                error.what, expected=error.expected, found=error.found, hint=near
+            ) from None
 
     def line(self, cell: Cell, digits: int) -> str:
         """The arithmetic of a cell, `1·2 + 0·3 = 2`; '' for a number that is given."""

@@ -188,12 +188,11 @@ class Lesson:
 
 def _rows(reader: Reader, name: str) -> tuple[str, ...]:
     """The names of an axis, or the rows of a step."""
-    if name in reader.on.steps:
-        n = reader.on.steps[name].value.shape[0]
-        texts = [reader.expression(f"{name}[{place}]").text for place in range(n)]
-        return tuple(text.strip("()") if "," not in text else text for text in texts)
-    n = int(reader.expression(f"count {name}").number or 0)
-    return tuple(reader.expression(f"name {name} {place}").text for place in range(n))
+    if name in reader.sizes or reader.on.known(name) is None:
+        return tuple(reader.names(name))
+    n = len(reader.on.step(name).value)
+    texts = [reader.expression(f"{name}[{place}]").text for place in range(n)]
+    return tuple(text if "," in text else text.strip("()") for text in texts)
 
 
 def read_lesson(source: str) -> Lesson:

@@ -2,9 +2,12 @@
 
     {weights[it, animal]}     a cell; {output[it]} a vector; positions count from 0
     {weights[it, 2] | 2}      with two decimals; `| %` in hundredths; `| word` two, three, …
+    {max weights[*, it]}      * is every place: here a column
     {argmax weights[it]}      the name of the place with the most; argmin; max, min, sum: the number
+    {norm1[it]}               the end of a step's name is enough where no other ends so
     {top 3 weights[it]}       the three names with the most
-    {name key 0}              the name of a place; {count key} how many there are
+    {name key 0}              the name of a place, k1; {name output 0} b1
+    {count key}               how many there are
     {how scores[it, animal]}  the arithmetic, 1·2 + 0·3 = 2
     {temperature}             a key of the problem
     {was weights[it, 0]}      any of these before the changes of `with:`
@@ -22,7 +25,7 @@ import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files.scalars import did_you_mean
-from attncli.lessons.computed import Cell, Computed
+from attncli.lessons.computed import Cell, Computed, Part
 
 HOLE = re.compile(r"\{('[^']*'|[^{}]*)\}")
 CELLS = re.compile(r"([\w.]+)\s*(?:\[(.*)\])?", re.DOTALL)
@@ -139,38 +142,44 @@ class Reader:
 
     # --- cells
 
-    def select(self, text: str) -> tuple[str, tuple[int, ...]]:
-        """A step and places on its first axes: `weights[it]`."""
+    def part(self, text: str) -> Part:
+        """The cells of `weights[it]`."""
         match = CELLS.fullmatch(text.strip())
         if match is None:
             raise InputError(
                 f"{text!r} is no step", expected="a step with places, such as weights[0, 1]"
             )
-        step = self.on.step(match[1])
-        texts = [] if match[2] is None else _split(match[2])
-        return step.name, self.on.places(step, texts)
+        return self.on.part(match[1], [] if match[2] is None else _split(match[2]))
+
+    def _row(self, text: str) -> Part:
+        part = self.part(text)
+        if len(part.open) != 1:
+            raise InputError(
+                f"{text} is not one row",
+                expected=f"places on all axes but one of {', '.join(part.step.axes)}",
+            )
+        return part
 
     def _cells(self, text: str, form: str) -> Found:
         name = text.partition("[")[0].strip()
-        if "[" not in text and name not in self.on.steps:
+        if "[" not in text and self.on.known(name) is None:
             setting = self.on.setting(name)
             if setting is None:
                 self._unknown(name)
             if isinstance(setting, int | float) and not isinstance(setting, bool):
                 return self._number(float(setting), form)
             return Found(_written(setting))
-        step, index = self.select(text)
-        value = np.asarray(self.on.step(step).value)[index]
-        cells = self._made_of(step, index)
-        if value.ndim == 0:
-            return replace(self._number(float(value), form), cells=cells)
-        if value.ndim > 1:
-            axes = self.on.step(step).axes
+        part = self.part(text)
+        if not part.open:
+            return replace(self._number(float(part.value), form), cells=part.cells())
+        if len(part.open) > 1:
             raise InputError(
-                f"{text} is a whole table", expected=f"places on {', '.join(axes)}", hint="show: it"
+                f"{text} is a whole table",
+                expected=f"places on {', '.join(part.step.axes)}",
+                hint=f"show: {name}",
             )
-        numbers = [self._number(float(one), form).text for one in value]
-        return Found(f"({', '.join(numbers)})", cells=cells)
+        numbers = [self._number(float(one), form).text for one in part.value]
+        return Found(f"({', '.join(numbers)})", cells=part.cells())
 
     def _unknown(self, name: str) -> None:
         near = did_you_mean(name, [*self.on.steps, *self.on.problem.settings()])
@@ -179,33 +188,11 @@ class Reader:
             hint=near or f"steps are {', '.join(list(self.on.steps)[:10])}",
         )
 
-    def _made_of(self, step: str, index: tuple[int, ...]) -> tuple[Cell, ...]:
-        """The cells under an index of the first axes."""
-        rest = np.shape(self.on.step(step).value)[len(index) :]
-        return tuple(Cell(self.on, step, (*index, *more)) for more in np.ndindex(rest))
-
-    def _row(self, text: str) -> tuple[str, tuple[int, ...], Any]:
-        step, index = self.select(text)
-        values = np.asarray(self.on.step(step).value)[index]
-        if values.ndim != 1:
-            raise InputError(
-                f"{text} is not one row",
-                expected=f"places on all axes but the last of {', '.join(self.on.step(step).axes)}",
-            )
-        return step, index, values
-
-    def _names(self, step: str, index: tuple[int, ...]) -> tuple[str, ...]:
-        """The names on the axis behind an index."""
-        found = self.on.step(step)
-        batch = index[0] if index and found.axes[0].startswith("batch") else 0
-        n = np.shape(found.value)[len(index)]
-        return self.on.names(step, found.axes[len(index)], n, batch)
-
     # --- words
 
     def _of_row(self, word: str, text: str, form: str) -> Found:
-        step, index, values = self._row(text)
-        cells = self._made_of(step, index)
+        row = self._row(text)
+        values, cells = row.value, row.cells()
         if word == "sum":
             return replace(self._number(float(values.sum()), form), cells=cells)
         values = -values if word.endswith("min") else values
@@ -216,52 +203,61 @@ class Reader:
         rivals = np.delete(values, best)
         if rivals.size and values[best] - rivals.max() <= SAME * max(1.0, abs(values[best])):
             raise InputError(f"{word} {text}: two places share it", hint="name one of them")
-        return Found(self._names(step, index)[best], place=best, of=len(values), cells=cells)
+        return Found(row.names[best], place=best, of=len(values), cells=cells)
 
     def _top(self, many: str, text: str) -> Found:
-        step, index, values = self._row(text)
-        if not (many.isdecimal() and 1 <= int(many) <= len(values)):
+        row = self._row(text)
+        n = len(row.value)
+        if not (many.isdecimal() and 1 <= int(many) <= n):
             raise InputError(
-                f"top {many} of {len(values)} places", expected="how many, as in top 3 weights[0]"
+                f"top {many} of {n} places", expected="how many, as in top 3 weights[0]"
             )
-        names = self._names(step, index)
-        order = [int(place) for place in np.argsort(-values, kind="stable")[: int(many)]]
-        *most, last = [names[place] for place in order]
-        return Found(
-            f"{', '.join(most)} and {last}" if most else last,
-            cells=tuple(Cell(self.on, step, (*index, place)) for place in order),
-        )
+        order = [int(place) for place in np.argsort(-row.value, kind="stable")[: int(many)]]
+        *most, last = [row.names[place] for place in order]
+        text = f"{', '.join(most)} and {last}" if most else last
+        return Found(text, cells=row.cells(order))
 
-    def _size(self, axis: str) -> int:
-        sizes = self.on.problem.sizes()
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many places each axis has."""
+        sizes = dict(self.on.problem.sizes())
         for step in reversed(self.on.steps.values()):
             sizes.update(zip(step.axes, np.shape(step.value), strict=True))
+        return sizes
+
+    def _size(self, axis: str) -> int:
+        sizes = self.sizes
         if axis not in sizes:
             raise InputError(
                 f"there is no axis {axis!r}",
                 expected=", ".join(sizes),
                 hint=did_you_mean(axis, sizes),
             )
-        return int(sizes[axis])
+        return sizes[axis]
 
-    def _name(self, axis: str, place: str) -> Found:
-        n = self._size(axis)
-        step = next(name for name, step in self.on.steps.items() if axis in step.axes)
-        if not (place.isdecimal() and int(place) < n):
+    def _name(self, of: str, place: str) -> Found:
+        names = self.names(of)
+        if not (place.isdecimal() and int(place) < len(names)):
             raise InputError(
-                f"name {axis} {place}", expected=f"a position from 0 to {n - 1}", found=place
+                f"name {of} {place}", expected=f"a position from 0 to {len(names) - 1}", found=place
             )
-        return Found(self.on.names(step, axis, n)[int(place)], place=int(place), of=n)
+        return Found(names[int(place)], place=int(place), of=len(names))
+
+    def names(self, of: str) -> tuple[str, ...]:
+        """The names of an axis, or of a step's vectors: `key` has k1, `value` v1, `output` b1."""
+        if of not in self.sizes and self.on.known(of):
+            step = self.on.step(of)
+            axis = step.axes[max(len(step.axes) - 2, 0)]
+            return self.on.names(step.name, axis, self._size(axis))
+        return self.on.names("", of, self._size(of))
 
     def _how(self, text: str) -> Found:
-        step, index = self.select(text)
-        if len(index) < len(self.on.step(step).axes):
-            raise InputError(
-                f"how {text}", expected=f"a place on each of {', '.join(self.on.step(step).axes)}"
-            )
-        cell = Cell(self.on, step, index)
-        line = self.on.line(cell, self.digits)
-        return replace(self._cells(text, ""), text=line) if line else self._cells(text, "")
+        part = self.part(text)
+        if part.open:
+            raise InputError(f"how {text}", expected=f"places on {', '.join(part.step.axes)}")
+        found = self._cells(text, "")
+        line = self.on.line(part.cells()[0], self.digits)
+        return replace(found, text=line) if line else found
 
     def _compared(self, left: Found, right: Found) -> Found:
         if left.number is None or right.number is None:

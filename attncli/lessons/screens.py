@@ -9,7 +9,7 @@ from attncli.formats.blocks import panel
 from attncli.formats.layout import Line, Panel, Paper, Span, packed
 from attncli.formats.view import views
 from attncli.lessons import bars
-from attncli.lessons.computed import Cell, Computed
+from attncli.lessons.computed import Cell, Computed, Part
 from attncli.lessons.lesson import SHOWN, Lesson
 from attncli.lessons.placeholders import Passage, Reader
 
@@ -149,10 +149,10 @@ class Pages:
         word = _word_of(passage)
         text = passage.text.strip().removeprefix(word).strip()
         try:
-            step, index = reader.select(text)
+            part = reader.part(text)
             if word == "bars":
-                return bars.panel(reader.on, step, index, self.paper)
-            view = _view(reader.on, step, index, self.paper)
+                return bars.panel(part, self.paper)
+            view = _view(part, self.paper)
             if word == "map":
                 return _map(view, reader.on, self.paper)
         except InputError as error:
@@ -218,10 +218,11 @@ def _apart(blocks: Sequence[Panel], paper: Paper) -> Panel:
     return lines
 
 
-def _view(on: Computed, step: str, index: tuple[int, ...], paper: Paper) -> "View":
-    axes = on.step(step).axes
-    focus = dict(zip(axes, index, strict=False))
-    return next(views(on.shown, replace(paper.display, steps=(step,), focus=focus)))
+def _view(part: Part, paper: Paper) -> "View":
+    places = zip(part.step.axes, part.index, strict=True)
+    focus = {axis: place for axis, place in places if place is not None}
+    display = replace(paper.display, steps=(part.step.name,), focus=focus)
+    return next(views(part.of.shown, display))
 
 
 def _map(view: "View", on: Computed, paper: Paper) -> Panel:
@@ -238,20 +239,16 @@ def _map(view: "View", on: Computed, paper: Paper) -> Panel:
 
 def _first_cells(reader: Reader, passage: Passage) -> list[Cell]:
     """The cells of the first row of what is shown; of bars, all that they are made of."""
-    name, index = reader.select(passage.text.strip().removeprefix(_word_of(passage)))
+    part = reader.part(passage.text.strip().removeprefix(_word_of(passage)))
+    first = [place or 0 for place in part.index[:-1]]
+    names = [part.step.name]
     if _word_of(passage) == "bars":
-        steps = [step for step in bars.behind(reader.on, name) if step in reader.on.steps]
-    else:
-        steps = [name]
-    cells = []
-    for step in steps:
-        shape = reader.on.step(step).value.shape
-        lead = (*index, *(0,) * len(shape))[: max(len(shape) - 1, 0)]
-        if len(index) == len(shape):
-            cells.append(Cell(reader.on, step, index))
-        else:
-            cells += [Cell(reader.on, step, (*lead, place)) for place in range(shape[-1])]
-    return cells
+        names = [name for name in bars.behind(part) if name]
+    return [
+        cell
+        for name in names
+        for cell in Part(reader.on, reader.on.step(name), (*first, None)).cells()
+    ]
 
 
 def _called(cell: Cell) -> str:
