@@ -85,6 +85,8 @@ CONVOLUTION = {
 """The same in both notations: images lie as they lie."""
 
 LAYER_TITLES = {
+    "input": "Input",
+    "source": "Source",
     "patches": "Patches",
     "embedded": "Embedded",
     "tokens": "With the class token",

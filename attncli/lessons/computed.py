@@ -104,10 +104,11 @@ class Computed:
     def _solved(self, notation: Any) -> Trace:
         trace = solve(self.problem, notation=notation)
         in_rows = self.problem.presentation.notation == "rows"
+        pictures = self.problem.presentation.pictures
         given = []
         for name in INPUTS:
             entry = self.entries.get(name)
-            if entry is not None and np.ndim(entry.value) == 2:
+            if entry is not None and np.ndim(entry.value) == 2 and not pictures:
                 table = np.asarray(entry.value) if in_rows else np.asarray(entry.value).T
                 axis = "query" if name == "input" else "key"
                 given.append(shown(Step(name, table, (axis, "feature")), notation, np))
