@@ -113,7 +113,7 @@ def _list(options: Options) -> None:
     width = max(len(lesson.slug) for lesson, _ in shelved)
     done = "done" if paper.display.ascii else "✓"
     for lesson, scene in shelved:
-        text = f"{lesson.number:>2}  {lesson.slug:<{width}}  {lesson.title.text.strip()}"
+        text = f"{lesson.number:>2}  {lesson.slug:<{width}}  {lesson.name}"
         mark = f"  {scene + 1}/{len(lesson.scenes)}" if scene else ""
         mark = f"  {done}" if scene == progress.DONE else mark
         _write([paper.line(Span(paper.theirs(text)), Span(mark, "dim"))], paper)

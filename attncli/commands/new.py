@@ -10,8 +10,11 @@ import typer
 from attncli.commands.options import OUTPUT, Options, accepts
 from attncli.errors import UsageError
 
-MADE = {"vectors": "Test vectors for other people's kernels: new vectors DIR"}
-"""What is made when asked for, not copied: kind and one sentence."""
+MADE = {
+    "lesson": "A lesson of your own, with comments: learn my-lesson.yaml",
+    "vectors": "Test vectors for other people's kernels: new vectors DIR",
+}
+"""What is no sample of a problem: kind and one sentence."""
 
 
 @accepts(OUTPUT)
@@ -30,7 +33,7 @@ def new(
     options: Options,
 ) -> None:
     """Start a problem: a commented file that runs. `vectors DIR`: test vectors for kernels."""
-    from attncli.files.samples import listing, sample
+    from attncli.files.samples import lesson, listing, sample
 
     if kind == "vectors":
         _vectors(directory or options.output, options)
@@ -49,7 +52,7 @@ def new(
         if not options.quiet and sys.stdout.isatty():
             print("\nnext: attncli new soft-addressing -o first.yaml")
         return
-    chosen = sample(kind)
+    chosen = lesson() if kind == "lesson" else sample(kind)
     if options.output in (None, "-"):
         sys.stdout.flush()
         # As it lies, whatever the terminal speaks: a redirected sample must be the sample.

@@ -7,7 +7,7 @@ import numpy as np
 from attncli.errors import InputError
 from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
-from attncli.formats.numbers import aligned, all_integers, fixed, split
+from attncli.formats.numbers import Number, aligned, all_integers, fixed, split
 from attncli.formats.view import Numbers
 from attncli.lessons.computed import Cell, Computed, Part
 from attncli.lessons.placeholders import written
@@ -50,7 +50,8 @@ def panel(part: Part, paper: Paper) -> Panel:
         title = "score" if base == "scores" else base
         columns.append(_numbers(title, [float(scores[i]) for i in places], paper))
     shown = [float(row[i]) for i in places]
-    columns.append(_numbers("weight", shown, paper, shades=True))
+    masked = before and [bool(scores[i] == -np.inf) for i in places]
+    columns.append(_numbers("weight", shown, paper, shades=True, masked=masked or ()))
     values = _vectors(on, recipe + "value", lead, sizes, paper)
     told = _text("value", [values[i] for i in places], paper) if values else []
     indent = " " * min(8, paper.width // 10)
@@ -138,11 +139,22 @@ def _text(title: str, texts: Sequence[str], paper: Paper) -> Column:
     return [Span(paper.pad(text, wide)) for text in (title, *texts)]
 
 
-def _numbers(title: str, values: Sequence[float], paper: Paper, *, shades: bool = False) -> Column:
+def _numbers(
+    title: str,
+    values: Sequence[float],
+    paper: Paper,
+    *,
+    shades: bool = False,
+    masked: Sequence[bool] = (),
+) -> Column:
     digits = paper.display.digits
     marks = {"−∞": "-inf", "∞": "inf"} if paper.display.ascii else {}
     integers = all_integers(np.array(values))
-    texts = aligned(split(values, digits, integers=integers, as_fixed=fixed(values, digits)), marks)
+    numbers = split(values, digits, integers=integers, as_fixed=fixed(values, digits))
+    for place, is_masked in enumerate(masked):
+        if is_masked:
+            numbers[place] = Number("", "." if paper.display.ascii else "·")
+    texts = aligned(numbers, marks)
     wide = max(len(title), *map(len, texts))
     styles = [shade(value) if shades else "" for value in values]
     cells = [Span(text.rjust(wide), style) for text, style in zip(texts, styles, strict=True)]

@@ -30,6 +30,10 @@ class Cell:
     step: str
     index: tuple[int, ...]
 
+    @property
+    def value(self) -> float:
+        return float(np.asarray(self.of.step(self.step).value)[self.index])
+
 
 @dataclass(frozen=True)
 class Part:
@@ -176,8 +180,21 @@ class Computed:
         """The arithmetic of a cell, `1·2 + 0·3 = 2`; '' for a number that is given."""
         if cell.step in INPUTS:
             return ""
+        if cell.step.endswith("weights") and self._is_masked(cell):
+            return "e^−∞ / … = 0"
         line: str = self._working.line(cell.step, cell.index, digits)
         return line
+
+    def _is_masked(self, cell: Cell) -> bool:
+        """Whether a key is left out, so that there is nothing to reckon."""
+        masked = self.steps.get(cell.step.removesuffix("weights") + "masked")
+        return masked is not None and bool(np.asarray(masked.value)[cell.index] == -np.inf)
+
+    def short(self, name: str) -> str:
+        """The shortest end of a step's name that is its own."""
+        parts = name.split(".")
+        ends = [".".join(parts[start:]) for start in range(len(parts), -1, -1)]
+        return next((end for end in ends if end and self.known(end) == name), name)
 
     @cached_property
     def _working(self) -> Any:

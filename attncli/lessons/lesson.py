@@ -22,7 +22,6 @@ from attncli.lessons.placeholders import HOLE, Found, Passage, Reader
 
 SHOWN = ("bars", "map")
 """Words before a step under `show`; without one it is a table."""
-LIKE_THESE = ("less", "same", "more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +109,12 @@ class Lesson:
     """Of a lesson that ships with attncli."""
     slug: str = ""
 
+    @property
+    def name(self) -> str:
+        """The title on one line."""
+        text = HOLE.sub(lambda match: match[1].strip("'"), self.title.text)
+        return " ".join(text.split())
+
     @cached_property
     def whole(self) -> Computed:
         """The problem without any change."""
@@ -191,8 +196,7 @@ def _rows(reader: Reader, name: str) -> tuple[str, ...]:
     if name in reader.sizes or reader.on.known(name) is None:
         return tuple(reader.names(name))
     n = len(reader.on.step(name).value)
-    texts = [reader.expression(f"{name}[{place}]").text for place in range(n)]
-    return tuple(text if "," in text else text.strip("()") for text in texts)
+    return tuple(reader.expression(f"{name}[{place}]").text for place in range(n))
 
 
 def read_lesson(source: str) -> Lesson:

@@ -4,6 +4,7 @@
     {weights[it, 2] | 2}      with two decimals; `| %` in hundredths; `| word` two, three, …
     {max weights[*, it]}      * is every place: here a column
     {argmax weights[it]}      the name of the place with the most; argmin; max, min, sum: the number
+    {abs output[it, 0]}       a number without its sign
     {norm1[it]}               the end of a step's name is enough where no other ends so
     {top 3 weights[it]}       the three names with the most
     {name key 0}              the name of a place, k1; {name output 0} b1
@@ -30,6 +31,10 @@ from attncli.lessons.computed import Cell, Computed, Part
 HOLE = re.compile(r"\{('[^']*'|[^{}]*)\}")
 CELLS = re.compile(r"([\w.]+)\s*(?:\[(.*)\])?", re.DOTALL)
 PLACE = re.compile(r'\s*(?:"([^"]*)"|([^,"]*))\s*(?:,|$)')
+WORDS = (
+    *("argmax", "argmin", "max", "min", "sum", "top"),
+    *("abs", "count", "name", "how", "was"),
+)
 NUMERALS = (
     *("no", "one", "two", "three", "four", "five", "six"),
     *("seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -126,17 +131,21 @@ class Reader:
                 return self._name(axis, place.strip())
             case "how":
                 return self._how(rest)
+            case "abs":
+                found = self._cells(rest, "")
+                if found.number is None:
+                    raise InputError(f"abs {rest}", expected="one number")
+                return replace(self._number(abs(found.number), form), cells=found.cells)
             case "top":
                 many, _, cells = rest.partition(" ")
                 return self._top(many, cells)
             case "argmax" | "argmin" | "max" | "min" | "sum" if rest:
                 return self._of_row(word, rest, form)
         if rest and "[" not in word:
-            known = ("count", "name", "how", "top", "argmax", "argmin", "max", "min", "sum", "was")
             raise InputError(
                 f"{word!r} is no word of placeholders",
-                expected=f"one of {', '.join(known)}, or a step such as weights[0, 1]",
-                hint=did_you_mean(word, known),
+                expected=f"one of {', '.join(WORDS)}, or a step such as weights[0, 1]",
+                hint=did_you_mean(word, WORDS),
             )
         return self._cells(text, form)
 
@@ -179,7 +188,8 @@ class Reader:
                 hint=f"show: {name}",
             )
         numbers = [self._number(float(one), form).text for one in part.value]
-        return Found(f"({', '.join(numbers)})", cells=part.cells())
+        text = numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"
+        return Found(text, cells=part.cells())
 
     def _unknown(self, name: str) -> None:
         near = did_you_mean(name, [*self.on.steps, *self.on.problem.settings()])
@@ -199,7 +209,7 @@ class Reader:
         best = int(np.argmax(values))
         if not word.startswith("arg"):
             number = float(-values[best] if word == "min" else values[best])
-            return replace(self._number(number, form), cells=cells)
+            return replace(self._number(number, form), cells=cells[best : best + 1])
         rivals = np.delete(values, best)
         if rivals.size and values[best] - rivals.max() <= SAME * max(1.0, abs(values[best])):
             raise InputError(f"{word} {text}: two places share it", hint="name one of them")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from attncli.errors import InputError
@@ -11,13 +12,15 @@ from attncli.formats.view import views
 from attncli.lessons import bars
 from attncli.lessons.computed import Cell, Computed, Part
 from attncli.lessons.lesson import SHOWN, Lesson
-from attncli.lessons.placeholders import Passage, Reader
+from attncli.lessons.placeholders import Passage, Reader, written
 
 if TYPE_CHECKING:
     from attncli.formats.view import View
 
 READABLE = 80
 """Cells of a line of prose, however wide the terminal is."""
+LONGEST_LINE = 300
+"""Letters of the arithmetic of a cell; no one reads a longer one."""
 MOST_LINES = 8
 """Cells whose arithmetic is told at once."""
 
@@ -48,15 +51,15 @@ class Pages:
             reader.answer(scene.question.answer)
         else:
             reader.told(scene.text)
-        if not self._lines(reader.cells):
+        if not self._lines(reader):
             for passage in scene.show:
                 if _word_of(passage) != "map":
                     reader.cells += _first_cells(reader, passage)
-        return self.worked(reader.cells) or [self.paper.line(Span("These numbers are given."))]
+        return self._worked(reader) or [self.paper.line(Span("These numbers are given."))]
 
-    def worked(self, cells: Sequence[Cell]) -> Panel:
+    def _worked(self, reader: Reader) -> Panel:
         """A line of arithmetic a cell: `weights[q1, k2]  e^1/(e^2 + …) ≈ 0.245`."""
-        told = self._lines(cells)
+        told = self._lines(reader)
         paper = self.paper
         width = max((paper.measure(name) for name, _ in told[:MOST_LINES]), default=0)
         lines: Panel = []
@@ -73,11 +76,11 @@ class Pages:
         """The answer to a scene's question, its arithmetic, and what is to be said of it."""
         question = self.lesson.scenes[number].question
         assert question is not None
-        found, _ = self.lesson.answer(number)
         reader = self._reader(number, asking=True)
+        reader.answer(question.answer)
         answer = f"{praise}{self.answer_of(number)}"
         blocks = [[self._line(text, "head") for text in self._wrapped(answer)]]
-        if made := self.worked(found.cells):
+        if made := self._worked(reader):
             blocks.append(made)
         if question.explain:
             blocks.append(self.prose(reader.told(question.explain)))
@@ -101,8 +104,7 @@ class Pages:
     def _head(self, number: int) -> Panel:
         """`1 Soft addressing` and, at its right, `● ● ○ 2/3`."""
         lesson, paper = self.lesson, self.paper
-        title = Reader(lesson.whole, paper.display.digits).told(lesson.title)
-        title = paper.theirs(" ".join(title.split()))
+        title = paper.theirs(lesson.name)
         if lesson.number:
             title = f"{lesson.number} {title}"
         n = len(lesson.scenes)
@@ -159,13 +161,16 @@ class Pages:
             raise error.at(passage.at(text)) from None
         return panel(view, reader.on.shown, self.paper, "")[0]
 
-    def _lines(self, cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    def _lines(self, reader: Reader) -> list[tuple[str, str]]:
         """The name and the arithmetic of each cell that was reckoned."""
-        digits = self.paper.display.digits
         told = []
-        for cell in cells:
-            if line := cell.of.line(cell, digits):
-                told.append((self.paper.theirs(_called(cell)), self._text(line)))
+        for cell in reader.cells:
+            line = cell.of.line(cell, self.paper.display.digits)
+            if len(line) > LONGEST_LINE:
+                line = f"many terms, in all {written(cell.value, self.paper.display.digits)}"
+            if line:
+                was = "" if cell.of is reader.on else "was "
+                told.append((self.paper.theirs(was + _called(cell)), self._text(line)))
         return told
 
     def _text(self, text: str) -> str:
@@ -184,24 +189,33 @@ class Pages:
         for block in text.strip("\n").split("\n\n"):
             if lines:
                 lines.append(self.paper.line())
-            for part in _parts(block):
-                if part.startswith("  "):
-                    lines += [self._line("  " + self._text(part))]
+            for is_set_in, group in groupby(block.splitlines(), lambda line: line[:2] == "  "):
+                if is_set_in:
+                    lines += self._set_in([line.strip() for line in group])
                 else:
-                    lines += [self._line(line) for line in self._wrapped(part)]
+                    lines += [self._line(line) for line in self._wrapped(" ".join(group))]
         return lines
 
-
-def _parts(block: str) -> list[str]:
-    """The running text of a paragraph joined, its lines that are set in each for itself."""
-    parts: list[str] = []
-    for line in block.splitlines():
-        joins = parts and not line.startswith("  ") and not parts[-1].startswith("  ")
-        if joins:
-            parts[-1] += " " + line
-        elif line.strip():
-            parts.append(line)
-    return parts
+    def _set_in(self, texts: list[str]) -> Panel:
+        """Formulas, two cells further in; what is named with a colon stands in a column."""
+        pairs = [text.partition(": ") for text in texts]
+        if len(pairs) > 1 and all(colon for _, colon, _ in pairs):
+            names = [self.paper.theirs(name) for name, _, _ in pairs]
+            wide = max(map(self.paper.measure, names)) + 2
+            starts = [self.paper.pad(name, wide) for name in names]
+            texts = [rest for _, _, rest in pairs]
+        else:
+            starts = [""] * len(texts)
+        lines: Panel = []
+        for start, text in zip(starts, texts, strict=True):
+            indent = 2 + self.paper.measure(start)
+            text = self.paper.theirs(self.paper.own(text))
+            fits = indent + self.paper.measure(text) <= self.paper.width
+            parts = [text] if fits else self.paper.wrap(text, max(self.paper.width - indent, 10))
+            for row, part in enumerate(parts):
+                lead = f"  {start}" if row == 0 else " " * indent
+                lines.append(self.paper.line(Span(lead), Span(part)))
+        return lines
 
 
 def _word_of(passage: Passage) -> str:
@@ -259,4 +273,4 @@ def _called(cell: Cell) -> str:
         cell.of.names(step.name, axis, n, batch)[place]
         for axis, n, place in zip(step.axes, step.value.shape, cell.index, strict=True)
     ]
-    return f"{step.name}[{', '.join(names)}]"
+    return f"{cell.of.short(step.name)}[{', '.join(names)}]"

@@ -7,8 +7,6 @@ from attncli.files.scalars import did_you_mean
 from attncli.lessons.lesson import Lesson, numbered, read_lesson
 
 HOME = Path(__file__).resolve().parent
-TEMPLATE = HOME / "my-lesson.yaml"
-"""What `new lesson` gives."""
 
 
 def paths() -> dict[str, Path]:
