@@ -19,57 +19,112 @@ SHOWN_KEYS = 10
 """The keys with the most weight that are shown of more than `MOST_KEYS`."""
 MOST_FEATURES = 4
 """A longer vector is not written out."""
-LONGEST_BAR = 28
+LEAST_BAR, LONGEST_BAR = 4, 28
+KEEP = frozenset({"vectors", "values", "scores"})
+
+Column = list[Span]
+"""A heading and cells of equal width."""
 
 
 def panel(part: Part, paper: Paper) -> Panel:
     """The bars of a row of weights; raises `InputError` where it is not one."""
-    weights, name, on = part.step, part.step.name, part.of
+    weights = part.step
     if weights.base != "weights" or part.open != [len(weights.axes) - 1]:
         raise InputError(
-            f"bars {name}",
+            f"bars {weights.name}",
             expected=f"weights with places on {', '.join(weights.axes[:-1])}",
             found=", ".join(weights.axes[axis] for axis in part.open) + " open",
         )
-    index = tuple(place or 0 for place in part.index[:-1])
-    *lead, query = index
-    recipe = name.removesuffix("weights")
-    row = part.value
-    n, sizes = len(row), weights.value.shape[: len(lead)]
-    batch = lead[0] if lead and weights.axes[0].startswith("batch") else 0
-    places = list(range(n))
-    if n > MOST_KEYS:
-        places = sorted(map(int, np.argsort(-row, kind="stable")[:SHOWN_KEYS]))
-    keys = _vectors(on, recipe + "key", lead, sizes, paper)
-    names = [paper.theirs(text) for text in on.names(name, "key", n, batch)]
-    columns = [_text("key", [f"{names[i]} {keys.get(i, '')}".rstrip() for i in places], paper)]
-    before, _, result = behind(part)
-    if before:
-        scores = np.asarray(on.step(before).value)[index]
-        base = before.rpartition(".")[2]
-        title = "score" if base == "scores" else base
-        columns.append(_numbers(title, [float(scores[i]) for i in places], paper))
-    shown = [float(row[i]) for i in places]
-    masked = before and [bool(scores[i] == -np.inf) for i in places]
-    columns.append(_numbers("weight", shown, paper, shades=True, masked=masked or ()))
-    values = _vectors(on, recipe + "value", lead, sizes, paper)
-    told = _text("value", [values[i] for i in places], paper) if values else []
-    indent = " " * min(8, paper.width // 10)
-    used = sum(_width(column, paper) + 3 for column in [*columns, told])
-    room = paper.width - len(indent) - used
-    bar = len(columns)
-    columns.append(_bars(shown, max(4, min(LONGEST_BAR, room)), paper))
-    if told:
-        columns.append(told)
-    lines = [[Span(indent), *line] for line in _beside(columns, bar)]
-    head = f"query  {on.names(name, 'query', weights.value.shape[-2], batch)[query]}"
-    queries = _vectors(on, recipe + "query", lead, sizes, paper)
-    top = paper.line(Span(indent), Span(f"{paper.theirs(head)} {queries.get(query, '')}".rstrip()))
-    whole: Panel = [top, paper.line(), *(paper.line(*line) for line in lines)]
-    if n > len(places):
-        left_out = paper.own(f"… the {n - len(places)} keys with the least weight are left out")
-        whole.append(paper.line(Span(indent), Span(left_out, "dim")))
-    return [*whole, *_output(on, result, index, indent, paper)]
+    return _Bars(part, paper).panel()
+
+
+class _Bars:
+    """One row of weights, in as many columns as fit."""
+
+    def __init__(self, part: Part, paper: Paper) -> None:
+        self.paper, self.on, self.name = paper, part.of, part.step.name
+        self.index = tuple(place or 0 for place in part.index[:-1])
+        self.row = part.value
+        self.sizes = part.step.value.shape[: len(self.index) - 1]
+        self.before, _, self.result = behind(part)
+        n = len(self.row)
+        self.places = list(range(n))
+        if n > MOST_KEYS:
+            self.places = sorted(map(int, np.argsort(-self.row, kind="stable")[:SHOWN_KEYS]))
+        self.indent = " " * min(8, paper.width // 10)
+        self.batch = self.index[0] if part.step.axes[0].startswith("batch") else 0
+        self.names = [paper.theirs(text) for text in part.names]
+
+    def panel(self) -> Panel:
+        """Query, table, what is left out, output."""
+        paper = self.paper
+        query = self.index[-1]
+        n_queries = self.on.step(self.name).value.shape[-2]
+        called = self.on.names(self.name, "query", n_queries, self.batch)[query]
+        head = f"query  {paper.theirs(called)} {self._vectors('query').get(query, '')}".rstrip()
+        room = paper.width - len(self.indent)
+        lines = [paper.line(Span(self.indent), Span(text)) for text in paper.wrap(head, room)]
+        lines += [paper.line(), *self._table(room)]
+        left_out = len(self.row) - len(self.places)
+        if left_out:
+            text = paper.own(f"… the {left_out} keys with the least weight are left out")
+            lines += [
+                paper.line(Span(self.indent), Span(line, "dim")) for line in paper.wrap(text, room)
+            ]
+        return [*lines, *_output(self.on, self.result, self.index, self.indent, paper)]
+
+    def _table(self, room: int) -> Panel:
+        """All columns, or those that fit: vectors go first, then values, then scores."""
+        for keeps in (KEEP, KEEP - {"vectors"}, KEEP - {"vectors", "values"}, frozenset[str]()):
+            columns, bar = self._columns(keeps)
+            used = sum(_width(column, self.paper) + 3 for column in columns)
+            if used + LEAST_BAR <= room or not keeps:
+                break
+        shown = [float(self.row[place]) for place in self.places]
+        longest = max(LEAST_BAR, min(LONGEST_BAR, room - used))
+        columns.insert(bar, _bars(shown, longest, self.paper))
+        lines = [self.paper.line(Span(self.indent), *line) for line in _beside(columns, bar)]
+        if keeps != KEEP:
+            text = self.paper.own(f"… {', '.join(sorted(KEEP - keeps))} left out")
+            lines.append(self.paper.line(Span(self.indent), Span(text, "dim")))
+        return lines
+
+    def _columns(self, keeps: frozenset[str]) -> tuple[list[Column], int]:
+        """The columns but the bars, and the place of these."""
+        paper, places = self.paper, self.places
+        names = paper.shorten([self.names[i] for i in places], places, max(8, paper.width // 3))
+        if "vectors" in keeps:
+            keys = self._vectors("key")
+            names = [f"{text} {keys.get(i, '')}" for text, i in zip(names, places, strict=True)]
+        columns = [_text("key", [text.rstrip() for text in names], paper)]
+        masked: list[bool] = []
+        if self.before:
+            scores = np.asarray(self.on.step(self.before).value)[self.index]
+            masked = [bool(scores[i] == -np.inf) for i in places]
+            base = self.before.rpartition(".")[2]
+            if "scores" in keeps:
+                title = "score" if base == "scores" else base
+                columns.append(_numbers(title, [float(scores[i]) for i in places], paper))
+        weights = [float(self.row[i]) for i in places]
+        columns.append(_numbers("weight", weights, paper, shades=True, masked=masked))
+        bar = len(columns)
+        if "values" in keeps and (values := self._vectors("value")):
+            columns.append(_text("value", [values[i] for i in places], paper))
+        return columns, bar
+
+    def _vectors(self, base: str) -> dict[int, str]:
+        """The vectors of a step as texts; none where they are too long or not there."""
+        step = self.on.steps.get(self.name.removesuffix("weights") + base)
+        if step is None:
+            return {}
+        value = np.asarray(step.value)
+        for place, n in zip(self.index[:-1], self.sizes, strict=True):
+            # A head of keys serves several heads of queries, a broadcast axis all places.
+            value = value[place * len(value) // n] if value.ndim > 2 else value
+        if value.shape[-1] > MOST_FEATURES:
+            return {}
+        digits = self.paper.display.digits
+        return {place: self.paper.own(_vector(row, digits)) for place, row in enumerate(value)}
 
 
 def behind(part: Part) -> tuple[str, str, str]:
@@ -105,29 +160,9 @@ def _output(on: Computed, name: str, index: tuple[int, ...], indent: str, paper:
     return [paper.line(), *lines]
 
 
-def _vectors(
-    on: Computed, name: str, lead: Sequence[int], heads: Sequence[int], paper: Paper
-) -> dict[int, str]:
-    """The vectors of a step as texts; none where they are too long or not there."""
-    step = on.steps.get(name)
-    if step is None:
-        return {}
-    value = np.asarray(step.value)
-    for place, n in zip(lead, heads, strict=True):
-        # A head of keys serves several heads of queries, a broadcast axis all places.
-        value = value[place * len(value) // n] if value.ndim > 2 else value
-    if value.shape[-1] > MOST_FEATURES:
-        return {}
-    return {place: paper.own(_vector(row, paper.display.digits)) for place, row in enumerate(value)}
-
-
 def _vector(row: Numbers, digits: int) -> str:
     texts = [written(float(number), digits) for number in row]
     return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
-
-
-Column = list[Span]
-"""A heading and cells of equal width."""
 
 
 def _width(column: Column, paper: Paper) -> int:

@@ -21,6 +21,8 @@ READABLE = 80
 """Cells of a line of prose, however wide the terminal is."""
 LONGEST_LINE = 300
 """Letters of the arithmetic of a cell; no one reads a longer one."""
+NARROWEST = 36
+"""Cells for arithmetic beside the name of its cell; with less it stands below."""
 MOST_LINES = 8
 """Cells whose arithmetic is told at once."""
 
@@ -61,11 +63,15 @@ class Pages:
         """A line of arithmetic a cell: `weights[q1, k2]  e^1/(e^2 + …) ≈ 0.245`."""
         told = self._lines(reader)
         paper = self.paper
-        width = max((paper.measure(name) for name, _ in told[:MOST_LINES]), default=0)
+        width = max((paper.measure(name) for name, _ in told[:MOST_LINES]), default=0) + 2
+        is_narrow = paper.width - width < NARROWEST
         lines: Panel = []
         for name, text in told[:MOST_LINES]:
-            for row, part in enumerate(paper.wrap(text, max(20, paper.width - width - 2))):
-                label = paper.pad(name if row == 0 else "", width + 2)
+            if is_narrow:
+                lines += [self._line(part, "dim") for part in paper.wrap(name, paper.width)]
+                name, width = "", 2
+            for row, part in enumerate(paper.wrap(text, paper.width - width)):
+                label = paper.pad(name if row == 0 else "", width)
                 lines.append(paper.line(Span(label, "dim"), Span(part)))
         if len(told) > MOST_LINES:
             rest = paper.own(f"… and {len(told) - MOST_LINES} more like these")
