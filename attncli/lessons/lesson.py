@@ -175,7 +175,7 @@ class Lesson:
         if found.place is not None and found.of == len(options):
             return found, found.place
         raise InputError(
-            f"the answer, {found.text!r}, is {'no' if not same else 'not one'} of the options",
+            f"the answer, {found.text!r}, is {'several' if same else 'not one'} of the options",
             expected=f"one of {', '.join(options)}",
             place=question.answer.place,
         )

@@ -16,7 +16,7 @@ NEXT = ("", "n", "next")
 BACK = ("b", "back")
 QUIT = ("q", "quit", "exit")
 HOW = ("?", "h", "help")
-NUMBER = re.compile(r"[-+−]?(?:\d+(?:[.,](\d*))?|[.,](\d+))")
+NUMBER = re.compile(r"[-+−]?(?:\d+(?:[.,](\d*))?|[.,](\d+))", re.ASCII)
 
 
 @dataclass(frozen=True)
