@@ -14,8 +14,8 @@ from attncli.lessons.placeholders import written
 
 SCORES = ("masked", "biased", "capped", "scaled", "scores")
 """The step that the weights were made of: the last one that there is."""
-MOST_KEYS = 20
-SHOWN_KEYS = 10
+MOST_KEYS = 12
+SHOWN_KEYS = 9
 """The keys with the most weight that are shown of more than `MOST_KEYS`."""
 MOST_FEATURES = 4
 """A longer vector is not written out."""

@@ -28,6 +28,8 @@ from attncli.errors import InputError, Place
 from attncli.files.scalars import did_you_mean
 from attncli.lessons.computed import Cell, Computed, Part
 
+MOST_RIVALS = 6
+"""Of a longer row only the two cells that come first tell why one is the largest."""
 HOLE = re.compile(r"\{('[^']*'|[^{}]*)\}")
 CELLS = re.compile(r"([\w.]+)\s*(?:\[(.*)\])?", re.DOTALL)
 PLACE = re.compile(r'\s*(?:"([^"]*)"|([^,"]*))\s*(?:,|$)')
@@ -213,6 +215,8 @@ class Reader:
         rivals = np.delete(values, best)
         if rivals.size and values[best] - rivals.max() <= SAME * max(1.0, abs(values[best])):
             raise InputError(f"{word} {text}: two places share it", hint="name one of them")
+        if len(values) > MOST_RIVALS:
+            cells = row.cells(map(int, np.argsort(-values, kind="stable")[:2]))
         return Found(row.names[best], place=best, of=len(values), cells=cells)
 
     def _top(self, many: str, text: str) -> Found:

@@ -125,6 +125,14 @@ def test_another_problem_makes_another_text(lesson: Lesson) -> None:
 
 
 @each
+def test_a_scene_fits_on_a_small_terminal(lesson: Lesson) -> None:
+    """24 lines of 80 cells, with the prompt and the keys."""
+    pages = Player(lesson, paper()).pages
+    for number in range(len(lesson.scenes)):
+        assert len(pages.scene(number)) + 4 <= 24, number + 1
+
+
+@each
 def test_a_typed_number_is_refused_wherever_it_stands(lesson: Lesson) -> None:
     refuse_typed_numbers(lesson)
 
@@ -188,7 +196,8 @@ def test_the_real_model_is_asked_for_real() -> None:
         for line in panel
         for span in line.spans
     )
-    assert f"{100 * shares[2]:.0f} % against {100 * shares[8]:.0f} %" in text
+    assert "Answer animal" in text
+    assert f"It gets {100 * shares[2]:.0f} %, and the street {100 * shares[8]:.0f} %" in text
 
 
 def test_the_template_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
