@@ -178,8 +178,7 @@ class _Terminal:
 
     def __init__(self, player: "Player", options: Options) -> None:
         self.player = player
-        self.paper = player.paper
-        self.quiet = options.quiet
+        self.options = options
         self.moves = os.environ.get("TERM", "") not in ("", "dumb")
         self.remembers = bool(player.lesson.slug)
 
@@ -199,12 +198,13 @@ class _Terminal:
             if reply.moves:
                 self._screen()
             else:
-                _write([*reply.said, self.paper.line()], self.paper)
+                _write([*reply.said, self.player.paper.line()], self.player.paper)
 
     def _screen(self) -> None:
+        self.player.paper = _paper(self.options)  # as wide as the terminal is now
         if self.moves:
             sys.stdout.write(CLEAR)
-        _write([*self.player.screen(), self.paper.line()], self.paper)
+        _write([*self.player.screen(), self.player.paper.line()], self.player.paper)
         self._remember()
 
     def _line(self) -> str | None:
@@ -212,10 +212,10 @@ class _Terminal:
         keys = self.player.keys()
         if self.moves:
             sys.stdout.write("\n")
-            _write(keys, self.paper)
+            _write(keys, self.player.paper)
             sys.stdout.write(f"{ABOVE_KEYS}> ")
         else:
-            _write(keys, self.paper)
+            _write(keys, self.player.paper)
             sys.stdout.write("> ")
         sys.stdout.flush()
         ended = False
@@ -242,6 +242,6 @@ class _Terminal:
             progress.write(self.player.lesson.slug, scene)
         except (AttncliError, OSError) as error:
             self.remembers = False
-            if not self.quiet:
+            if not self.options.quiet:
                 what = error.what if isinstance(error, AttncliError) else error.strerror
                 print(f"progress is not remembered: {what}", file=sys.stderr)

@@ -68,10 +68,12 @@ class _Bars:
         left_out = len(self.row) - len(self.places)
         if left_out:
             text = paper.own(f"… the {left_out} keys with the least weight are left out")
-            lines += [
-                paper.line(Span(self.indent), Span(line, "dim")) for line in paper.wrap(text, room)
-            ]
+            lines += self._aside(text, room)
         return [*lines, *_output(self.on, self.result, self.index, self.indent, paper)]
+
+    def _aside(self, text: str, room: int) -> Panel:
+        parts = self.paper.wrap(text, room)
+        return [self.paper.line(Span(self.indent), Span(part, "dim")) for part in parts]
 
     def _table(self, room: int) -> Panel:
         """All columns, or those that fit: vectors go first, then values, then scores."""
@@ -81,12 +83,12 @@ class _Bars:
             if used + LEAST_BAR <= room or not keeps:
                 break
         shown = [float(self.row[place]) for place in self.places]
-        longest = max(LEAST_BAR, min(LONGEST_BAR, room - used))
+        longest = max(0, min(LONGEST_BAR, room - used))
         columns.insert(bar, _bars(shown, longest, self.paper))
         lines = [self.paper.line(Span(self.indent), *line) for line in _beside(columns, bar)]
         if keeps != KEEP:
             text = self.paper.own(f"… {', '.join(sorted(KEEP - keeps))} left out")
-            lines.append(self.paper.line(Span(self.indent), Span(text, "dim")))
+            lines += self._aside(text, room)
         return lines
 
     def _columns(self, keeps: frozenset[str]) -> tuple[list[Column], int]:

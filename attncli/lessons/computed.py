@@ -11,7 +11,7 @@ import numpy as np
 
 from attncli.core.arrangement import shown
 from attncli.core.step import Step
-from attncli.errors import InputError, UsageError
+from attncli.errors import InputError, LimitError, UsageError
 from attncli.files.build import build
 from attncli.files.scalars import did_you_mean
 from attncli.files.types import Entry
@@ -182,8 +182,10 @@ class Computed:
             return ""
         if cell.step.endswith("weights") and self._is_masked(cell):
             return "e^−∞ / … = 0"
-        line: str = self._working.line(cell.step, cell.index, digits)
-        return line
+        try:
+            return str(self._working.line(cell.step, cell.index, digits))
+        except LimitError:
+            return ""  # a problem too large to be worked by hand is no reason to end a lesson
 
     def _is_masked(self, cell: Cell) -> bool:
         """Whether a key is left out, so that there is nothing to reckon."""

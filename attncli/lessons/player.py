@@ -33,12 +33,20 @@ class Player:
 
     def __init__(self, lesson: Lesson, paper: Paper, scene: int = 0) -> None:
         self.lesson = lesson
-        self.paper = paper
         self.pages = Pages(lesson, paper)
         self.scene = min(max(scene, 0), len(lesson.scenes) - 1)
         self.is_asking = self._has_question
         self.is_done = False
         """Whether the last scene was left forwards."""
+
+    @property
+    def paper(self) -> Paper:
+        """What it is drawn on."""
+        return self.pages.paper
+
+    @paper.setter
+    def paper(self, paper: Paper) -> None:
+        self.pages.paper = paper
 
     @property
     def _has_question(self) -> bool:

@@ -17,12 +17,13 @@ from attncli.lessons.placeholders import Passage, Reader, written
 if TYPE_CHECKING:
     from attncli.formats.view import View
 
+OPTIONS_GAP = 3
 READABLE = 80
 """Cells of a line of prose, however wide the terminal is."""
 LONGEST_LINE = 300
 """Letters of the arithmetic of a cell; no one reads a longer one."""
 NARROWEST = 36
-"""Cells for arithmetic beside the name of its cell; with less it stands below."""
+"""Cells for a text beside a name; with less it stands below."""
 MOST_LINES = 8
 """Cells whose arithmetic is told at once."""
 
@@ -131,25 +132,18 @@ class Pages:
         assert question is not None
         reader = self._reader(number, asking=True)
         name = "Question"
-        indent = len(name) + 2
+        indent = len(name) + 2 if self.paper.width >= NARROWEST else 2
         paper = self.paper
         room = min(paper.width, READABLE) - indent
-        lines: Panel = []
+        lines: Panel = [] if indent > 2 else [self._line(name, "title")]
         for row, text in enumerate(paper.wrap(self._text(reader.told(question.ask)), room)):
-            start = Span(name.ljust(indent) if row == 0 else " " * indent, "title")
-            lines.append(paper.line(start, Span(text)))
+            start = name.ljust(indent) if row == 0 and indent > 2 else " " * indent
+            lines.append(paper.line(Span(start, "title"), Span(text)))
         options = [self._text(option) for option in self.lesson.options(number)]
-        row_text = ""
-        for place, option in enumerate(options):
-            text = f"[{place + 1}] {option}"
-            longer = f"{row_text}   {text}" if row_text else text
-            if row_text and paper.measure(longer) > room:
-                lines += [paper.line(Span(" " * indent + row_text))]
-                longer = text
-            row_text = longer
-        if row_text:
-            wrapped = paper.wrap(row_text, room) if paper.measure(row_text) > room else [row_text]
-            lines += [paper.line(Span(" " * indent + text)) for text in wrapped]
+        texts = [f"[{place + 1}] {option}" for place, option in enumerate(options)]
+        panels = [[self._line(part) for part in paper.wrap(text, room)] for text in texts]
+        for block in packed(panels, room, OPTIONS_GAP):
+            lines += [paper.line(Span(" " * indent), *line.spans) for line in block]
         return lines
 
     def _shown(self, reader: Reader, passage: Passage) -> Panel:

@@ -84,7 +84,7 @@ def test_a_lesson_is_short_and_names_its_sources(lesson: Lesson) -> None:
 
 @each
 @pytest.mark.parametrize("ascii", [False, True])
-@pytest.mark.parametrize("width", [40, 60, 80, 140])
+@pytest.mark.parametrize("width", [36, 60, 80, 140])
 def test_no_line_is_wider_than_the_paper(lesson: Lesson, width: int, ascii: bool) -> None:
     for panel in Player(lesson, paper(width, ascii=ascii)).straight():
         for line in panel:
