@@ -94,7 +94,7 @@ class _Bars:
     def _columns(self, keeps: frozenset[str]) -> tuple[list[Column], int]:
         """The columns but the bars, and the place of these."""
         paper, places = self.paper, self.places
-        names = paper.shorten([self.names[i] for i in places], places, max(8, paper.width // 3))
+        names = paper.shorten([self.names[i] for i in places], places, max(6, paper.width // 3))
         if "vectors" in keeps:
             keys = self._vectors("key")
             names = [f"{text} {keys.get(i, '')}" for text, i in zip(names, places, strict=True)]
