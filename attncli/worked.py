@@ -18,9 +18,10 @@ class Working:
     memory than is free.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, max_memory: int | None = None) -> None:
         machine = NumpyBackend()
-        refuse_oversize(3 * problem.memory(None), machine.memory())
+        allowed = machine.memory() if max_memory is None else max_memory
+        refuse_oversize(3 * problem.memory(None), allowed)
         self.problem = problem
         self.steps: dict[str, Step] = {}
         self._on_paper = OnPaper()
@@ -56,4 +57,5 @@ class Working:
         """The arithmetic of a cell in a line, `1·2 + 0·3 + 1·1 = 3`; '' for a given number."""
         from attncli.formats.arithmetic import Arithmetic
 
-        return Arithmetic.of(self, step, index, digits).line()
+        notation = self.problem.presentation.notation
+        return Arithmetic.of(self, step, index, digits, notation=notation).line()

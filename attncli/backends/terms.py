@@ -116,7 +116,7 @@ class OnPaper:
         """exp(s − m) as exp(s) / exp(m), where neither is too large or too small to be written."""
         score, largest = whole.of[0].of
         if score.value == -inf:
-            return [constant(0.0)], []
+            return [constant(0.0)], [self._same(largest)]
         if not all(abs(part.value) < 300 for part in largest.of if part.value != -inf):
             return [term("exp", term("-", self(score), self(largest)))], []
         return [term("exp", self(score))], [self._same(largest)]
@@ -148,7 +148,8 @@ class OnPaper:
         for over, under in parts:
             terms.append(_quotient_of(over, _without(under, shared)))
         flat = [inner for part in terms for inner in (part.of if part.op == "+" else (part,))]
-        return [flat[0] if len(flat) == 1 else term("+", *flat)], shared
+        # A sum of which one term is left stays a sum, so that it is not cancelled by that term.
+        return [term("+", *flat)], shared
 
     def _root(self, square: Term) -> tuple[list[Term], list[Term]]:
         """√(a / (l·l)) as √a / l."""

@@ -48,7 +48,8 @@ class Result:
     half_digit: Numbers | None = None
     """Half of the last digit that was written, number by number; None for tensors."""
     blank: Numbers | None = None
-    """Where a text has no number (JSON's null): NaN or an infinity, but nobody knows which."""
+    """Where a text has no number: JSON's null (NaN or an infinity, but nobody knows which), or a
+    blank `_` that was not filled in."""
     axes: tuple[str, ...] | None = None
     """What its axes are, where the file says so; else they lie as ours do."""
 
@@ -191,7 +192,7 @@ def _numbers(flat: list[str], shape: tuple[int, ...], name: str, path: Path) -> 
     n_full = 0
     for i, text in enumerate(flat):
         text = ENDS.get(text.lower(), text.replace("\u2212", "-"))
-        if text in ("null", "~", ""):
+        if text in ("null", "~", "") or not text.strip("_"):
             values[i], blank[i] = np.nan, True
             continue
         if not NUMBER.fullmatch(text):

@@ -5,13 +5,14 @@ A number is exact where its digits say all of it, else rounded. A line whose ope
 """
 
 from dataclasses import dataclass, field
-from math import isinf, isnan
+from math import exp, isfinite, isinf, isnan
 from typing import TYPE_CHECKING
 
 from attncli.backends.terms import Term
 from attncli.formats.numbers import fixed
 
 if TYPE_CHECKING:
+    from attncli.core.problem import Notation
     from attncli.worked import Working
 
 MOST = 8
@@ -19,6 +20,10 @@ MOST = 8
 
 SUM, PRODUCT, ATOM = 1, 2, 3
 """How tightly the parts of a text hold together."""
+
+
+PROJECTED = frozenset({"query", "key", "value", "embedded", "hidden", "pooled"})
+"""Steps whose terms are a table's numbers times a vector's."""
 
 
 class Text:
@@ -112,6 +117,8 @@ class Arithmetic:
     roots: bool = False
     """Whether a factor 1/√n is written as such."""
     script: Text = field(default_factory=lambda: TEXT)
+    tables_first: bool = False
+    """Whether W x is written, as in columns notation, instead of x W."""
 
     def __post_init__(self) -> None:
         self.is_rounded = False
@@ -126,17 +133,21 @@ class Arithmetic:
         index: tuple[int, ...],
         digits: int = 3,
         script: Text = TEXT,
+        notation: "Notation" = "rows",
     ) -> "Arithmetic":
         """That of a cell of a worked problem."""
         problem = working.problem
+        recipe, _, base = step.rpartition(".")
+        projects = base in PROJECTED or (base == "output" and not _weighs(working, recipe))
         is_auto = problem.settings().get("scale", "auto") == "auto"
         return cls(
             working.value(step, index),
             working.term(step, index),
             digits,
             1e-12 if problem.dtype == "float64" else 3e-7,
-            is_auto and step.rpartition(".")[2] == "scaled",
+            is_auto and base == "scaled",
             script,
+            notation == "columns" and projects,
         )
 
     @property
@@ -158,8 +169,11 @@ class Arithmetic:
     def written(self) -> str:
         """The left side."""
         self.is_rounded = False
-        text, _ = self._part(self.term)
-        return text
+        return self.text(self.term)
+
+    def text(self, part: Term) -> str:
+        """A part of it, written."""
+        return self._part(part)[0]
 
     @property
     def sign(self) -> str:
@@ -227,7 +241,7 @@ class Arithmetic:
             case "given" | "constant":
                 return self.number(part.value), ATOM
             case "+":
-                return self._sum(part), SUM
+                return self._part(part.of[0]) if len(part.of) == 1 else (self._sum(part), SUM)
             case "*":
                 return self._product(part)
             case "-":
@@ -241,7 +255,8 @@ class Arithmetic:
             case "negative":
                 return script.minus + script.tight(self._part(part.of[0]), PRODUCT), PRODUCT
             case "exp":
-                return script.power("e", self._part(part.of[0])), ATOM
+                number, power = _power(part.of[0])
+                return script.power(number, self._part(power)), ATOM
             case "sqrt":
                 return script.root(self._part(part.of[0])), ATOM
             case "abs":
@@ -274,7 +289,7 @@ class Arithmetic:
 
     def _told(self, terms: tuple[Term, ...]) -> list[Term]:
         """The terms of a sum that are written: not too many, and none that drowns in the others."""
-        largest = max(abs(part.value) for part in terms)
+        largest = max(abs(part.value) if isfinite(part.value) else 0.0 for part in terms)
         told = [
             i for i, part in enumerate(terms) if not 0 < abs(part.value) < self.precision * largest
         ]
@@ -286,7 +301,7 @@ class Arithmetic:
         script = self.script
         if len(whole.of) == 2 and whole.of[0] is whole.of[1]:
             return script.square(self._part(whole.of[0])), ATOM
-        factors, roots = list(whole.of), []
+        factors, roots = list(whole.of[::-1] if self.tables_first else whole.of), []
         if self.roots:
             roots = [n for factor in factors if (n := _under_root(factor))]
             factors = [factor for factor in factors if not _under_root(factor)]
@@ -305,6 +320,21 @@ class Arithmetic:
         if len(parts) > MOST:
             texts.append(self.script.smaller.format(len(parts) - MOST))
         return texts
+
+
+def _weighs(working: "Working", recipe: str) -> bool:
+    """Whether the output of a recipe is weights times values."""
+    before = f"{recipe}." if recipe else ""
+    return f"{before}weights" in working.steps and f"{before}heads" not in working.steps
+
+
+def _power(exponent: Term) -> tuple[str, Term]:
+    """e^x; or n^x, where x is divided by the recipe's own temperature of 1/ln n."""
+    if exponent.op == "/" and exponent.of[1].op == "constant" and exponent.of[1].value > 0.4:
+        base = exp(1 / exponent.of[1].value)
+        if abs(base - round(base)) < 1e-6:
+            return str(round(base)), exponent.of[0]
+    return "e", exponent
 
 
 def _under_root(factor: Term) -> int | None:

@@ -143,9 +143,15 @@ def _terminal(trace: "Trace", display: Display) -> str:
     from dataclasses import replace
 
     text = table.render(trace, replace(display, color=True))
+    return recorded(text, display.width, trace.problem.presentation.title or "attncli")
+
+
+def recorded(text: str, width: int, title: str) -> str:
+    """What a terminal of this width shows of a text with ANSI colours, as SVG."""
     console = Console(
-        width=display.width, file=StringIO(), record=True, color_system="truecolor", emoji=False
+        width=width, file=StringIO(), record=True, color_system="truecolor", emoji=False
     )
     console.print(Text.from_ansi(text), soft_wrap=True)
-    title = plain(trace.problem.presentation.title) or "attncli"
-    return console.export_svg(title=title, theme=MONOKAI, code_format=TERMINAL, unique_id="attncli")
+    return console.export_svg(
+        title=plain(title), theme=MONOKAI, code_format=TERMINAL, unique_id="attncli"
+    )

@@ -107,6 +107,8 @@ LAYER_TITLES = {
 NORM = "(x − mean) / √(variance + ε) · weight + bias"
 LAYERS: Mapping[Notation, Mapping[str, str]] = {
     "rows": {
+        "input": "X",
+        "source": "M",
         "patches": "row by row; inside (row, column, channel)",
         "embedded": "X E + e",
         "tokens": "[c; X]",

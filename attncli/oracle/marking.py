@@ -50,6 +50,8 @@ class Marked:
     marks: Mapping[str, Mark] = field(default_factory=dict)
     first: Mistake | None = None
     slip: Fit | None = None
+    blank: tuple[str, ...] = ()
+    """Steps that stand on the sheet without a number."""
     problem: str = ""
     """Why the sheet could not be read; empty where it could."""
 
@@ -71,10 +73,16 @@ def unread(source: str, error: AttncliError) -> Marked:
 def asked(sheets: Sequence[Marked]) -> list[Marked]:
     """The sheets with the steps that were asked for: those that at least one of them has."""
     there = {name for sheet in sheets for name, mark in sheet.marks.items() if mark != "missing"}
+    there |= {name for sheet in sheets for name in sheet.blank}
     return [
         replace(sheet, marks={name: sheet.marks[name] for name in sheet.marks if name in there})
         for sheet in sheets
     ]
+
+
+def _is_blank(result: Result) -> bool:
+    """Whether nothing of a step was filled in."""
+    return result.blank is not None and bool(np.all(result.blank))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +108,8 @@ class Marker:
                 found=", ".join(list(results)[:8]) or "nothing",
                 place=Place(source),
             )
+        blank = tuple(name for name, result in sheet.items() if _is_blank(result))
+        sheet = {name: result for name, result in sheet.items() if name not in blank}
         given = self._given(sheet)
         slack = self._slack(sheet, given)
         marks: dict[str, Mark] = {}
@@ -118,8 +128,8 @@ class Marker:
                 marks[name] = "wrong"
                 first = first or whole
         if first is None:
-            return Marked(source, marks)
-        return Marked(source, marks, self._mistake(first), self._slip(first, sheet))
+            return Marked(source, marks, blank=blank)
+        return Marked(source, marks, self._mistake(first), self._slip(first, sheet), blank)
 
     # --- pieces
 

@@ -1,0 +1,177 @@
+"""`bench`: what computes here, timed side by side."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attncli.commands.options import DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.errors import UsageError
+
+if TYPE_CHECKING:
+    from attncli.formats.timings import Bench
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli bench
+
+attncli bench --cases full,causal,window --n 1024,4096,16384 -o bench.svg
+
+attncli bench --cases all --n 4096 --against torch --format markdown"""
+
+MOST_N = 2**20
+
+
+@accepts(DISPLAY, OUTPUT, MACHINE, but=("steps", "focus", "digits", "max_memory"))
+def bench(
+    cases: Annotated[
+        str,
+        typer.Option(
+            "--cases",
+            help="full, causal, window, alibi, softcap, gqa, cosine, additive, float64; or all",
+            metavar="NAME,…",
+        ),
+    ] = "full,causal",
+    n: Annotated[
+        str, typer.Option("--n", help="how many queries and keys", metavar="N,…")
+    ] = "1024,2048",
+    heads: Annotated[int, typer.Option("--heads", help="query heads", metavar="N", min=1)] = 8,
+    d: Annotated[int, typer.Option("--d", help="features of a head", metavar="N", min=1)] = 64,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            help="naive (NumPy), torch, or none (default: those that are installed)",
+            metavar="NAME,…",
+            show_default=False,
+        ),
+    ] = None,
+    repeat: Annotated[int, typer.Option("--repeat", help="runs of each", metavar="N", min=1)] = 5,
+    *,
+    options: Options,
+) -> None:
+    """Time attention on this machine, beside naive NumPy and PyTorch."""
+    from attncli.backends import find
+    from attncli.bench.cases import Trial
+    from attncli.bench.cases import chosen as chosen_cases
+    from attncli.bench.measure import Settings, measured, peak, related
+    from attncli.bench.peers import chosen as chosen_peers
+    from attncli.core.tiled import TILE
+    from attncli.formats.timings import Bench
+    from attncli.machine import cores
+
+    form = _format(options)
+    sizes = _sizes(n)
+    threads = options.n_threads() or cores()
+    backend = find(options.backend)
+    peers = chosen_peers(against)
+    # What is timed is the tiled engine, also where `attend` would keep all steps.
+    tile = options.tiling()
+    tile = getattr(backend, "tile", TILE) if tile == "auto" else tile
+    settings = Settings(options.backend, threads, tile, repeat, peers)
+    trials = [Trial(case, size, heads, d) for case in chosen_cases(cases) for size in sizes]
+    say = _progress(quiet=options.quiet)
+    peaks = {dtype: peak(dtype, threads) for dtype in dict.fromkeys(t.case.dtype for t in trials)}
+    rows = [measured(trial, settings, say) for trial in trials]
+    say("")
+    related(rows, peaks)
+    machine = {
+        "threads": f"{threads} threads",
+        "heads": f"{heads} heads",
+        "d": f"d {d}",
+        "backend": backend.version(),
+        "versions": _versions(peers),
+    }
+    _write(Bench(rows, peers, peaks, machine), form, options)
+
+
+def _versions(peers: tuple[str, ...]) -> str:
+    from importlib.metadata import version
+
+    from attncli import __version__
+
+    torch = [f"torch {version('torch')}"] if "torch" in peers else []
+    return ", ".join([f"attncli {__version__}", *torch])
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = []
+    for part in text.split(","):
+        word = part.strip()
+        if not (word.isascii() and word.isdecimal() and 1 <= int(word) <= MOST_N):
+            raise UsageError(
+                f"--n {text}", expected=f"numbers from 1 to {MOST_N}, such as 1024,4096", found=word
+            )
+        sizes.append(int(word))
+    return list(dict.fromkeys(sizes))
+
+
+FORMATS = {"table": ".txt", "json": ".json", "markdown": ".md", "svg": ".svg"}
+
+
+def _format(options: Options) -> str:
+    from pathlib import Path
+
+    from attncli.commands.output import refuse_existing
+
+    if options.format is not None and options.format not in FORMATS:
+        raise UsageError(
+            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
+        )
+    if options.output in (None, "-"):
+        return options.format or "table"
+    path = Path(options.output)
+    refuse_existing(path, options.force)
+    by_suffix = {suffix: name for name, suffix in FORMATS.items()}
+    form = options.format or by_suffix.get(path.suffix.lower())
+    if form is None:
+        raise UsageError(
+            f"-o {path}: the suffix says what to write",
+            expected=" ".join(by_suffix),
+            found=path.suffix or "none",
+        )
+    return str(form)
+
+
+def _progress(*, quiet: bool) -> Callable[[str], None]:
+    """Say on a terminal what is being timed."""
+    shows = sys.stderr.isatty() and not quiet
+
+    def say(what: str) -> None:
+        if shows:
+            print(f"\r\x1b[2K{what}", end="", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _write(bench: "Bench", form: str, options: Options) -> None:
+    from pathlib import Path
+
+    from attncli.commands.options import colored, encodes_unicode, terminal_width
+    from attncli.formats import timings
+    from attncli.formats.display import Display
+
+    to_file = options.output not in (None, "-")
+    if form == "table":
+        display = Display(
+            width=options.width or (80 if to_file else terminal_width()),
+            color=not to_file and colored(options.color, sys.stdout),
+            ascii=not to_file and not encodes_unicode(sys.stdout.encoding),
+        )
+        text = timings.table(bench, display)
+    else:
+        write = {"json": timings.as_json, "markdown": timings.markdown, "svg": timings.picture}
+        text = write[form](bench)
+    if not to_file:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    from attncli.files.commit import commit
+    from attncli.formats.display import plain
+
+    path = Path(options.output)
+    commit(path, lambda file: file.write(text.encode("utf-8")), force=options.force)
+    if not options.quiet:
+        print(plain(f"wrote {path}: {len(bench.rows)} measurements as {form}"), file=sys.stderr)

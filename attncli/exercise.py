@@ -1,0 +1,188 @@
+"""Exercises whose numbers are tidy: integer scores, and weights that come out with few digits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import log
+from random import Random
+from typing import Any
+
+from attncli.core.problem import Problem
+from attncli.errors import UsageError
+from attncli.files.scalars import did_you_mean
+
+Table = list[list[int]]
+DIGITS = 3
+"""Decimals that every number of an exercise has at most."""
+TRIES = 100_000
+LARGEST = 9
+"""Nothing that has to be multiplied by hand is larger."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A problem to be computed by hand, and what is asked."""
+
+    kind: str
+    seed: int
+    keys: Mapping[str, Any]
+    """The problem, by the keys of its file."""
+    base: int
+    """Weights are base^score / Σ base^score: softmax with the temperature 1/ln base."""
+    asked: tuple[str, ...]
+    """The steps to be filled in."""
+
+    @property
+    def title(self) -> str:
+        return f"Exercise {self.seed}: {self.kind.replace('-', ' ')}"
+
+    def problem(self) -> Problem:
+        from attncli.api import load
+
+        return load(**self.keys)
+
+    def file(self) -> str:
+        """The problem file, which says how it is computed by hand."""
+        lines = [
+            f"# {self.title}; attncli new exercise --seed {self.seed} --kind {self.kind}",
+            "#",
+            f"# Powers of {self.base} instead of e: the temperature is 1/ln {self.base}.",
+        ]
+        return "\n".join([*lines, *_written(self.keys)]) + "\n"
+
+
+def _written(keys: Mapping[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for key, value in keys.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}:", *_written(value, indent + "  ")]
+        elif isinstance(value, bool):
+            lines.append(f"{indent}{key}: {str(value).lower()}")
+        else:
+            lines.append(f"{indent}{key}: {value}")
+    return lines
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Numbers of one try: what goes into the file, and the score rows that must be tidy."""
+
+    keys: dict[str, Any]
+    rows: list[list[int]]
+    """The scores that each query sees."""
+    shown: list[Table]
+    """What is computed on the way and must stay small."""
+
+
+def _soft_addressing(random: Random) -> _Drawn:
+    return _given(random, 1, 3)
+
+
+def _cross_attention(random: Random) -> _Drawn:
+    return _given(random, 2, 3)
+
+
+def _given(random: Random, n_queries: int, n_keys: int) -> _Drawn:
+    query, key = _table(random, n_queries, 2), _table(random, n_keys, 2)
+    value = _table(random, n_keys, 2, low=0, high=8)
+    scores = _times(query, _turned(key))
+    return _Drawn({"query": query, "key": key, "value": value}, scores, [scores])
+
+
+def _self_attention(random: Random) -> _Drawn:
+    return _projected(random, heads=1, causal=False)
+
+
+def _masked(random: Random) -> _Drawn:
+    return _projected(random, heads=1, causal=True)
+
+
+def _two_heads(random: Random) -> _Drawn:
+    return _projected(random, heads=2, causal=False)
+
+
+def _projected(random: Random, *, heads: int, causal: bool) -> _Drawn:
+    given = _table(random, 3, 2)
+    names = ("query", "key", "value")
+    width = 2 // heads
+    tables = {name: [_table(random, 2, width) for _ in range(heads)] for name in names}
+    rows, shown = [], []
+    for head in range(heads):
+        query, key, value = (_times(given, tables[name][head]) for name in names)
+        scores = _times(query, _turned(key))
+        rows += [row[: i + 1] if causal else row for i, row in enumerate(scores)]
+        shown += [query, key, value, scores]
+    one = {name: made[0] if heads == 1 else made for name, made in tables.items()}
+    keys: dict[str, Any] = {"input": given, "projections": one}
+    return _Drawn(keys | ({"causal": True} if causal else {}), rows, shown)
+
+
+KINDS: Mapping[str, tuple[Callable[[Random], _Drawn], tuple[str, ...]]] = {
+    "soft-addressing": (_soft_addressing, ("scores", "weights", "output")),
+    "cross-attention": (_cross_attention, ("scores", "weights", "output")),
+    "self-attention": (
+        _self_attention,
+        ("query", "key", "value", "scores", "weights", "output"),
+    ),
+    "masked-self-attention": (
+        _masked,
+        ("query", "key", "value", "scores", "weights", "output"),
+    ),
+    "two-heads": (
+        _two_heads,
+        ("query", "key", "value", "scores", "weights", "heads", "output"),
+    ),
+}
+"""Kind → how it is drawn, and the steps that are asked."""
+
+
+def exercise(seed: int, kind: str = "self-attention") -> Exercise:
+    """The exercise of a seed: the same numbers for everybody.
+
+    Numbers are drawn until all of them are tidy: every weight has at most `DIGITS` decimals, so
+    that nothing is rounded. Raises `UsageError` for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise UsageError(
+            f"--kind {kind}",
+            expected=", ".join(KINDS),
+            found=kind,
+            hint=did_you_mean(kind, list(KINDS)) or "attncli new exercise --seed 7",
+        )
+    random = Random(f"{kind} {seed}")
+    draw, asked = KINDS[kind]
+    for _ in range(TRIES):
+        drawn, base = draw(random), random.choice((2, 2, 3))
+        if _is_tidy(drawn, base):
+            keys = {"title": f"Exercise {seed}", "similarity": "dot"}
+            keys |= {**drawn.keys, "temperature": 1 / log(base)}  # type: ignore[dict-item]
+            return Exercise(kind, seed, keys, base, asked)
+    raise AssertionError(f"no tidy {kind} in {TRIES} draws")
+
+
+def _is_tidy(drawn: _Drawn, base: int) -> bool:
+    small = all(abs(n) <= LARGEST for table in drawn.shown for row in table for n in row)
+    if not small or all(len({*row}) == 1 for row in drawn.rows):
+        return False
+    vectors = (drawn.keys.get(name, []) for name in ("input", "query", "key", "value"))
+    if any(len({*map(tuple, table)}) < len(table) for table in vectors):
+        return False
+    for row in drawn.rows:
+        powers = [base ** (score - min(row)) for score in row]
+        if any(power * 10**DIGITS % sum(powers) for power in powers):
+            return False
+    # Where there is something to compute, at least one key has neither none nor all of the weight.
+    return all(len(row) == 1 or max(row) - min(row) <= 4 for row in drawn.rows)
+
+
+def _table(random: Random, rows: int, columns: int, low: int = -1, high: int = 2) -> Table:
+    return [[random.randint(low, high) for _ in range(columns)] for _ in range(rows)]
+
+
+def _turned(table: Table) -> Table:
+    return [list(column) for column in zip(*table, strict=True)]
+
+
+def _times(a: Table, b: Table) -> Table:
+    return [
+        [sum(x * y for x, y in zip(row, column, strict=True)) for column in _turned(b)] for row in a
+    ]

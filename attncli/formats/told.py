@@ -1,0 +1,348 @@
+"""Stories laid out: as text for a terminal, as Markdown, as LaTeX."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.cells import cell_len
+
+from attncli.formats.display import Display, plain
+from attncli.formats.layout import Panel, Paper, Span
+from attncli.formats.story import HEADINGS as SCORES
+from attncli.formats.story import Key, Story, Work
+from attncli.formats.table import written
+
+LEFT_OUT = (
+    (),
+    ("vector",),
+    ("vector", "value"),
+    ("vector", "arithmetic"),
+    ("vector", "value", "arithmetic"),
+    ("vector", "value", "arithmetic", "bar"),
+)
+"""What the table of keys goes without, where it is too wide."""
+BAR = 20
+"""Cells of a bar of weight 1."""
+
+
+# --- for a terminal
+
+
+def text(story: Story, source: str, display: Display) -> str:
+    """Formula, arithmetic, and the next thing to ask for."""
+    paper = Paper(display, cell_len)
+    lines = [*_head(story, source, paper), paper.rule()]
+    if story.formula:
+        lines += [*_wrapped(story.formula, paper, "dim"), paper.line()]
+    lines += _works(story.works, paper)
+    if story.keys:
+        lines += [paper.line(), *_keys(story, paper), paper.line()]
+        lines += _works(story.result, paper)
+    if story.left_out:
+        what = "keys with less weight" if story.keys else "cells"
+        lines += _wrapped(f"… {story.left_out} more {what}", paper, "dim")
+    lines += _foot(story, source, paper)
+    return written(lines, display)
+
+
+def _head(story: Story, source: str, paper: Paper) -> Panel:
+    between = " | " if paper.display.ascii else " · "
+    title = paper.theirs(story.title)
+    where = between.join(paper.theirs(fact) for fact in (source, *story.facts) if fact)
+    blanks = paper.width - paper.measure(title) - paper.measure(where)
+    if blanks >= 2:
+        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(where, "dim"))]
+    return [
+        *(paper.line(Span(line, "head")) for line in paper.wrap(title, paper.width)),
+        *(paper.line(Span(line, "dim")) for line in paper.wrap(where, paper.width)),
+    ]
+
+
+def _wrapped(sentence: str, paper: Paper, style: str = "") -> Panel:
+    return [
+        paper.line(Span(line, style))
+        for line in paper.wrap(paper.theirs(paper.own(sentence)), paper.width)
+    ]
+
+
+def _works(works: Sequence[Work], paper: Paper) -> Panel:
+    lines: Panel = []
+    names = dict.fromkeys({work.depth for work in works}, 0)
+    for work in works:
+        names[work.depth] = max(names[work.depth], paper.measure(paper.theirs(work.name)))
+    depth = 0
+    for work in works:
+        if work.depth != depth:
+            depth = work.depth
+            lines += [paper.line(), paper.line(Span(paper.own("made of"), "dim"))]
+        width = min(names[depth], paper.width // 3)
+        lines += _work(work, width, paper)
+    return lines
+
+
+def _work(work: Work, width: int, paper: Paper) -> Panel:
+    """In one line where it fits, else a line each, under the name where that is long."""
+    name = paper.theirs(work.name)
+    parts = [_own(part, paper) for part in work.lines]
+    indent = width + 1
+    lines: Panel = []
+    head = paper.pad(name, width) + " "
+    if paper.measure(name) > width:
+        lines.append(paper.line(Span(name)))
+        head = " " * indent
+    room = paper.width - indent
+    whole = " ".join(parts)
+    if paper.measure(whole) <= room:
+        parts = [whole]
+    for part in [*parts, *(_own(aside, paper) for aside in work.beside)]:
+        hang = 2 if part[:1] in "=≈~" else 0
+        for i, line in enumerate(_broken(part, room - hang, paper)):
+            lines.append(paper.line(Span(head), Span(" " * hang * (i > 0) + line)))
+            head = " " * indent
+    return lines
+
+
+def _broken(part: str, width: int, paper: Paper) -> list[str]:
+    """Arithmetic in lines that begin with an operator; a bracket breaks only where it is long."""
+    held, text = "\xa0", list(part)
+    opened: list[int] = []
+    for i, letter in enumerate(part):
+        if letter == "(":
+            opened.append(i)
+        elif letter == ")" and opened:
+            first = opened.pop()
+            if i - first < width:
+                text[first : i + 1] = part[first : i + 1].replace(" ", held)
+        elif letter == " " and i > 1 and part[i - 1] in "+−-/=≈~":
+            text[i] = held
+    return [line.replace(held, " ") for line in paper.wrap("".join(text), width)]
+
+
+def _own(part: str, paper: Paper) -> str:
+    """Arithmetic in the paper's letters."""
+    if not paper.display.ascii:
+        return plain(part)
+    for letter, spelling in {"−": "-", "≈": "~", "·": "*", "√": "sqrt", "²": "^2"}.items():
+        part = part.replace(letter, spelling)
+    return plain(part.replace("∞", "inf").replace("…", "..."), ascii=True)
+
+
+def _keys(story: Story, paper: Paper) -> Panel:
+    """The table of keys; what does not fit is left out column by column."""
+    for left_out in LEFT_OUT:
+        rows = _rows(story, left_out, paper)
+        widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
+        if sum(widths) + 3 * (len(widths) - 1) <= paper.width:
+            break
+    rights = {"exponential", "weight", "score"}
+    kinds = _kinds(story, left_out)
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [
+            paper.pad(cell, width, right=kind in rights)
+            for cell, width, kind in zip(row, widths, kinds, strict=True)
+        ]
+        lines.append(paper.line(Span("   ".join(cells).rstrip(), "dim" if number == 0 else "")))
+    return lines
+
+
+def _kinds(story: Story, left_out: Sequence[str] = ()) -> list[str]:
+    """The columns that there are; arithmetic of scores ends with the score."""
+    kinds = ["key", "vector", "arithmetic", "score", "exponential", "weight", "bar", "value"]
+    kinds = [kind for kind in kinds if kind not in left_out]
+    for kind in ("vector", "arithmetic", "exponential", "value"):
+        if kind in kinds and not any(getattr(key, kind) for key in story.keys):
+            kinds.remove(kind)
+    if "arithmetic" in kinds and story.score == "scores":
+        kinds.remove("score")
+    return kinds
+
+
+HEADINGS = {
+    "key": "",
+    "vector": "key",
+    "arithmetic": "score",
+    "weight": "weight",
+    "bar": "",
+    "value": "value",
+}
+
+
+def _heading(kind: str, story: Story) -> str:
+    if kind == "score":
+        return SCORES.get(story.score, story.score)
+    if kind == "exponential":
+        return f"e^{story.exponent}" if story.exponent.isalnum() else f"e^({story.exponent})"
+    return HEADINGS[kind]
+
+
+def _rows(story: Story, left_out: Sequence[str], paper: Paper) -> list[list[str]]:
+    kinds = _kinds(story, left_out)
+    rows = [[_own(_heading(kind, story), paper) for kind in kinds]]
+    for key in story.keys:
+        rows.append([_entry(key, kind, paper) for kind in kinds])
+    if any(story.total):
+        sigma = "sum" if paper.display.ascii else "Σ"
+        total = dict(zip(("exponential", "weight"), story.total, strict=True))
+        row = [_own(total.get(kind, ""), paper) for kind in kinds]
+        first = next((i for i, kind in enumerate(kinds) if total.get(kind)), 1)
+        row[first - 1] = row[first - 1] or paper.pad(sigma, 1)
+        rows.append(row)
+    return rows
+
+
+def _entry(key: Key, kind: str, paper: Paper) -> str:
+    if kind == "key":
+        return paper.theirs(key.name)
+    if kind == "bar":
+        bar = "#" if paper.display.ascii else "█"
+        return bar * round(BAR * max(0.0, min(1.0, key.weight)))
+    return _own(key.weight_text if kind == "weight" else getattr(key, kind), paper)
+
+
+def _foot(story: Story, source: str, paper: Paper) -> Panel:
+    deeper = ""
+    if story.deeper and source:
+        deeper = f"deeper: attncli explain {paper.theirs(source)} {paper.theirs(story.deeper)}"
+    last = paper.theirs(paper.own(story.last)) if story.last else ""
+    blanks = paper.width - paper.measure(last) - paper.measure(deeper)
+    if not last and not deeper:
+        return []
+    if not deeper or not last or blanks >= 2:
+        gap = Span(" " * max(0, blanks) if last and deeper else "")
+        both = paper.line(Span(last), gap, Span(deeper, "dim"))
+        if both.width <= paper.width:
+            return [paper.line(), both]
+    return [paper.line(), *_wrapped(story.last, paper), *_wrapped(deeper, paper, "dim")]
+
+
+# --- Markdown
+
+
+def markdown(story: Story, source: str, display: Display) -> str:
+    """A page that GitHub renders: arithmetic in a block of code, the keys in a table."""
+    del display
+    facts = " · ".join(fact for fact in (source, *story.facts) if fact)
+    parts = [f"## {_inert(story.title)}", _inert(facts)]
+    if story.formula:
+        parts.append(f"`{story.formula}`")
+    parts += _code(story.works)
+    if story.keys:
+        kinds = _kinds(story)
+        wide = Paper(Display(width=10_000), len)
+        rows = [[_heading(kind, story) for kind in kinds], ["---"] * len(kinds)]
+        rows += [[_entry(key, kind, wide) for kind in kinds] for key in story.keys]
+        parts.append("\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in rows))
+        parts += _code(story.result)
+    if story.left_out:
+        parts.append(f"… {story.left_out} more")
+    if story.last:
+        parts.append(_inert(story.last))
+    return "\n\n".join(parts) + "\n"
+
+
+def _inert(cell: str) -> str:
+    return cell if set(cell) == {"-"} else re.sub(r"([\\`*_{}\[\]#~|<>])", r"\\\1", plain(cell))
+
+
+def _code(works: Sequence[Work]) -> list[str]:
+    if not works:
+        return []
+    lines = []
+    for work in works:
+        lines.append(f"{plain(work.name)} {' '.join(work.lines)}")
+        lines += [f"    {aside}" for aside in work.beside]
+    return ["```\n" + "\n".join(lines).replace("```", "'''") + "\n```"]
+
+
+# --- LaTeX
+
+PREAMBLE = r"""\documentclass{article}
+\usepackage{amsmath}
+\usepackage[utf8]{inputenc}
+\allowdisplaybreaks
+\begin{document}
+"""
+SPECIAL: Mapping[str, str] = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+} | {letter: "\\" + letter for letter in "&%$#_{}"}
+LETTERS = {
+    "−": "$-$",
+    "·": r"$\cdot$",
+    "√": r"$\surd$",
+    "ᵀ": r"$^{\mathsf T}$",
+    "′": r"$'$",
+    "Σ": r"$\Sigma$",
+    "∞": r"$\infty$",
+    "α": r"$\alpha$",
+    "‖": r"$\|$",
+    "²": "$^2$",
+    "…": r"\dots{}",
+    "≈": r"$\approx$",
+    "█": r"\rule{0.6em}{1.2ex}",
+    "×": r"$\times$",
+    "ε": r"$\varepsilon$",
+}
+
+
+def latex(story: Story, source: str, display: Display) -> str:
+    """A document that compiles with amsmath: aligned arithmetic, the keys in a table."""
+    del display
+    facts = ", ".join(fact for fact in (source, *story.facts) if fact)
+    parts = [rf"\section*{{{escaped(story.title)}}}", escaped(facts)]
+    if story.formula:
+        parts.append(escaped(story.formula))
+    parts += _aligned(story.works)
+    if story.keys:
+        kinds = [kind for kind in _kinds(story) if kind != "bar" and not _is_long(kind, story)]
+        rows = [" & ".join(escaped(_heading(kind, story)) for kind in kinds) + r" \\ \hline"]
+        rows += [" & ".join(_in_latex(key, kind) for kind in kinds) + r" \\" for key in story.keys]
+        body = "\n".join(rows)
+        columns = "".join("l" if kind in ("key", "arithmetic") else "r" for kind in kinds)
+        parts.append(rf"\begin{{center}}\begin{{tabular}}{{{columns}}}" + f"\n{body}\n")
+        parts[-1] += r"\end{tabular}\end{center}"
+        parts += _aligned(story.result)
+    if story.last:
+        parts.append(escaped(story.last) if "\\" not in story.last else f"${story.last}$")
+    return PREAMBLE + "\n\n".join(parts) + "\n\\end{document}\n"
+
+
+def _is_long(kind: str, story: Story) -> bool:
+    """Whether a column has long vectors or sums, for which a page is too narrow."""
+    return any(mark in str(getattr(key, kind, "")) for key in story.keys for mark in ("…", "more"))
+
+
+def _in_latex(key: Key, kind: str) -> str:
+    if kind == "key":
+        return escaped(key.name)
+    cell = key.weight_text if kind == "weight" else str(getattr(key, kind))
+    return f"${cell}$".replace("·", r"\cdot").replace("…", r"\dots")
+
+
+def _aligned(works: Sequence[Work]) -> list[str]:
+    if not works:
+        return []
+    lines = []
+    for work in works:
+        first, *rest = work.lines
+        lines.append(rf"\text{{{escaped(work.name)}}} &{_math(first)}")
+        lines += [f"&{_math(line)}" for line in (*rest, *work.beside)]
+    body = " \\\\\n".join(lines)
+    return [f"\\begin{{align*}}\n{body}\n\\end{{align*}}"]
+
+
+def _math(line: str) -> str:
+    return line.replace("…", r"\dots")
+
+
+def escaped(words: str) -> str:
+    """Text of an input or of ours with nothing that LaTeX would read as a command."""
+    return "".join(SPECIAL.get(c, LETTERS.get(c, c)) for c in plain(words))
+
+
+Teller = Callable[[Story, str, Display], str]
+FORMATS: Mapping[str, Teller] = {"text": text, "markdown": markdown, "latex": latex}
+"""How a story can be written."""
+SUFFIXES = {".txt": "text", ".md": "markdown", ".tex": "latex"}
+"""The suffix of a file → how a story is written there."""
