@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.cells import cell_len
 
 from attncli.formats.display import Display, plain
+from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.story import HEADINGS as SCORES
 from attncli.formats.story import Key, Story, Work
@@ -35,7 +36,7 @@ def text(story: Story, source: str, display: Display) -> str:
         lines += [*_wrapped(story.formula, paper, "dim"), paper.line()]
     lines += _works(story.works, paper)
     if story.keys:
-        lines += [paper.line(), *_keys(story, paper), paper.line()]
+        lines += [paper.line(), *keys(story, paper), paper.line()]
         lines += _works(story.result, paper)
     if story.left_out:
         what = "keys with less weight" if story.keys else "cells"
@@ -126,22 +127,27 @@ def _own(part: str, paper: Paper) -> str:
     return plain(part.replace("∞", "inf").replace("…", "..."), ascii=True)
 
 
-def _keys(story: Story, paper: Paper) -> Panel:
-    """The table of keys; what does not fit is left out column by column."""
+def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
+    """The table of keys, `without` some columns; what does not fit is left out column by column."""
     for left_out in LEFT_OUT:
-        rows = _rows(story, left_out, paper)
+        rows = _rows(story, (*without, *left_out), paper)
         widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
         if sum(widths) + 3 * (len(widths) - 1) <= paper.width:
             break
     rights = {"exponential", "weight", "score"}
-    kinds = _kinds(story, left_out)
+    kinds = _kinds(story, (*without, *left_out))
     lines = []
     for number, row in enumerate(rows):
-        cells = [
-            paper.pad(cell, width, right=kind in rights)
-            for cell, width, kind in zip(row, widths, kinds, strict=True)
-        ]
-        lines.append(paper.line(Span("   ".join(cells).rstrip(), "dim" if number == 0 else "")))
+        spans: list[Span] = []
+        for cell, width, kind in zip(row, widths, kinds, strict=True):
+            is_weight = kind == "weight" and 0 < number <= len(story.keys)
+            style = shade(story.keys[number - 1].weight) if is_weight else ""
+            text = paper.pad(cell, width, right=kind in rights)
+            spans += [Span("   ")] * bool(spans) + [Span(text, style or "dim" * (number == 0))]
+        while not spans[-1].text.strip():
+            spans.pop()
+        spans[-1] = spans[-1]._replace(text=spans[-1].text.rstrip())
+        lines.append(paper.line(*spans))
     return lines
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from attncli.solve import Trace, solve
 
 INPUTS = ("input", "source")
 """Tables of a problem that come before its first step."""
+
+if TYPE_CHECKING:
+    from attncli.worked import Working
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class Computed:
         if cell.step.endswith("weights") and self._is_masked(cell):
             return "e^−∞ / … = 0"
         try:
-            return str(self._working.line(cell.step, cell.index, digits))
+            return str(self.working.line(cell.step, cell.index, digits))
         except LimitError:
             return ""  # a problem too large to be worked by hand is no reason to end a lesson
 
@@ -199,7 +202,8 @@ class Computed:
         return next((end for end in ends if end and self.known(end) == name), name)
 
     @cached_property
-    def _working(self) -> Any:
+    def working(self) -> "Working":
+        """The problem worked by hand."""
         from attncli.worked import Working
 
         return Working(self.problem)

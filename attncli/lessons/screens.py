@@ -203,7 +203,7 @@ class Pages:
             names = [self.paper.theirs(name) for name, _, _ in pairs]
             wide = max(map(self.paper.measure, names)) + 2
             starts = [self.paper.pad(name, wide) for name in names]
-            texts = [rest for _, _, rest in pairs]
+            texts = [rest.strip() for _, _, rest in pairs]
         else:
             starts = [""] * len(texts)
         lines: Panel = []
@@ -257,7 +257,7 @@ def _first_cells(reader: Reader, passage: Passage) -> list[Cell]:
     first = [place or 0 for place in part.index[:-1]]
     names = [part.step.name]
     if _word_of(passage) == "bars":
-        names = [name for name in bars.behind(part) if name]
+        names = bars.behind(part)
     return [
         cell
         for name in names
