@@ -161,6 +161,12 @@ class Lesson:
         assert question is not None
         found = Reader(self.at(scene, asking=True)).answer(question.answer)
         options = self.options(scene)
+        if not found.cells and not question.answer.text.lstrip().startswith("count "):
+            raise InputError(
+                f"the answer, {found.text!r}, is typed, not computed",
+                expected="an answer of the problem, such as argmax weights[0]",
+                place=question.answer.place,
+            )
         if not options:
             if found.number is None:
                 raise InputError(

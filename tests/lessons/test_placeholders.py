@@ -151,7 +151,14 @@ def test_the_end_of_a_steps_name_is_enough_where_it_is_its_own(tmp_path: Path) -
         (("Hello.", "Hello.\n    show: bars weights"), "bars weights|places on query"),
         (("Hello.", "Hello.\n    show: map weights[me]"), "weights is no map"),
         (("Hello.", "Hello.\n    question: {ask: Who?}"), "the question has no answer"),
-        (("Hello.", "Hello.\n    question: {ask: Who, answer: 'name key 0'}"), "a number, or opt"),
+        (
+            ("Hello.", "Hello.\n    question: {ask: Who, answer: 'argmax weights[me]'}"),
+            "a number, or options",
+        ),
+        (
+            ("Hello.", "Hello.\n    question: {ask: Who, options: key, answer: 'name key 0'}"),
+            "the answer, 'tea', is typed|argmax weights[0]",
+        ),
         (
             (
                 "Hello.",
