@@ -27,13 +27,6 @@ def free_memory() -> int:
     return min(known, default=sys.maxsize)
 
 
-def n_processors() -> int:
-    """Processors that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _meminfo() -> int | None:
     """MemAvailable of Linux; None elsewhere."""
     try:

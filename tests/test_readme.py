@@ -37,6 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez(tmp_path / "data.npz", **arrays)
     heads = {name: random.normal(size=(2, 11, 4)) for name in ("query", "key", "value")}
     np.savez(tmp_path / "big.npz", **{name: array[None] for name, array in heads.items()})
+    shutil.copy(ROOT / "samples" / "batch" / "manifest.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -33,7 +33,7 @@ class Headers(Source):
         if os.path.getsize(file_of(text, base, place)) <= SMALL:
             return super()._loaded(key, text, place)
         there = header(text, base, place)
-        kind = there.dtype if there.dtype.kind == "b" else np.dtype(self.get("dtype"))
+        kind = there.dtype if there.dtype.kind == "b" else _computed(there.dtype)
         return np.broadcast_to(np.zeros((), kind), there.shape)
 
 
@@ -51,9 +51,6 @@ def estimate(entries: Entries, base: Path, name: str) -> Estimate:
     large = [reference for reference in references(entries) if _is_large(*reference, base)]
     known = dict(entries)
     headers = [header(text, base_of(place, base), place) for text, place in large]
-    if "dtype" not in known:
-        wide = any(each.dtype.itemsize > 4 or each.dtype.kind != "f" for each in headers)
-        known["dtype"] = Entry("float64" if wide else "float32")
     known["allow_nonfinite"] = Entry(True)  # so that nobody looks at the numbers
     for key in UNREAD:
         entry = known.get(key)
@@ -62,6 +59,12 @@ def estimate(entries: Entries, base: Path, name: str) -> Estimate:
     problem = build(known, base, name, source=Headers)
     size = np.dtype(problem.dtype).itemsize
     return Estimate(problem, sum(int(np.prod(each.shape)) * size for each in headers))
+
+
+def _computed(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that numbers of a file are computed in: integers in float64."""
+    is_small_float = dtype.kind not in "iu" and dtype.itemsize <= 4
+    return np.dtype(np.float32 if is_small_float else np.float64)
 
 
 def has_large_inputs(entries: Entries, base: Path, seen: Snapshot) -> bool:

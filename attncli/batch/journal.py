@@ -119,7 +119,10 @@ class Journal:
             self._file.close()
 
     def leave(self) -> None:
-        """Let go of the lock, and leave the lines as they are."""
+        """Let go of the lock, and leave the lines as they are; without lines, nothing."""
+        with suppress(OSError):
+            if not os.fstat(self._file.fileno()).st_size:
+                self.path.unlink()  # while the lock is held: who waits for it sees a new file
         self._file.close()
 
 

@@ -62,7 +62,7 @@ def batch(
             "-j",
             "--jobs",
             metavar="N",
-            help="jobs side by side (default: one a processor)",
+            help="jobs side by side (default: one a processor, where they are not tiny)",
             rich_help_panel=JOBS,
             show_default=False,
         ),
@@ -129,8 +129,9 @@ def batch(
     path = report or manifest.base / "report.jsonl"
     if dry_run:
         from attncli.commands.dry import listing
+        from attncli.machine import cores
 
-        listing(manifest, settings, path, _n_threads(jobs), options)
+        listing(manifest, settings, path, _n_threads(jobs) or cores(), options)
         return
     run = _run(manifest, settings, path, _n_threads(jobs), fail_fast, options)
     if run.counts.failed:
@@ -182,12 +183,8 @@ def _settings(options: Options, retries: int, timeout: float | None) -> "Setting
     )
 
 
-def _n_threads(jobs: int | None) -> int:
-    from attncli.machine import n_processors
-
-    if jobs is None:
-        return n_processors()
-    if jobs < 1:
+def _n_threads(jobs: int | None) -> int | None:
+    if jobs is not None and jobs < 1:
         raise UsageError(f"-j {jobs}", expected="1 or more", found=str(jobs))
     return jobs
 
@@ -196,7 +193,7 @@ def _run(
     manifest: "Manifest",
     settings: "Settings",
     path: Path,
-    n_threads: int,
+    n_threads: int | None,
     fail_fast: bool,
     options: Options,
 ) -> "Run":

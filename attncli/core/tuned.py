@@ -68,7 +68,8 @@ class Loop:
             or unit.scores is not None
             or recipe.masked_row != "zero"
             or recipe.masked_by is not None
-            or not all(xp.all(xp.isfinite(part)) for part in (unit.query, unit.key, unit.value))
+            # A sum is finite only if all its terms are; one that overflows costs time, no digit.
+            or not all(xp.isfinite(xp.sum(part)) for part in (unit.query, unit.key, unit.value))
         ):
             return None
         factor: float | Array = 1 if recipe.scale is None else recipe.scale
