@@ -97,7 +97,7 @@ FLAGS = (
         str | None,
         DISPLAY,
         ("--format",),
-        "of the report: table, json, yaml, csv, markdown or svg (default: by the suffix of -o)",
+        "of the report: table, json, yaml, csv, markdown, latex, html or svg (default: by -o)",
         "NAME",
     ),
     Flag("color", str, DISPLAY, ("--color",), "shade the weights", "auto|always|never", "auto"),

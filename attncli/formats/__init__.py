@@ -33,6 +33,8 @@ FORMATS: Mapping[str, Format] = {
         Format("csv", (".csv",), "attncli.formats.csv"),
         Format("markdown", (".md",), "attncli.formats.markdown"),
         Format("svg", (".svg",), "attncli.formats.svg"),
+        Format("latex", (".tex",), "attncli.formats.latex"),
+        Format("html", (".html",), "attncli.formats.html"),
     )
 }
 

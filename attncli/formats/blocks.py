@@ -22,6 +22,15 @@ MOST_TABLES = 4
 """Heads and batch entries of one step that are shown; focus chooses others."""
 TABLE_GAP = 3
 
+STAGES = (
+    ("query", "key", "value"),
+    ("scores", "scaled", "capped", "biased", "masked", "weights", "lse"),
+    ("heads", "joined", "output"),
+    ("convolution", "attention", "difference"),
+    ("shifts", "falloff"),
+)
+"""Steps of different stages never stand beside each other."""
+
 
 @dataclass(frozen=True, eq=False)
 class Shape:

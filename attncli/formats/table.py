@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from attncli.formats.blocks import panel
+from attncli.formats.blocks import STAGES, panel
 from attncli.formats.display import Display
 from attncli.formats.layout import Line, Panel, Paper, Span, packed
 from attncli.formats.view import numbered
 
 if TYPE_CHECKING:
     from attncli.solve import Trace
-
-STAGES = (
-    ("query", "key", "value"),
-    ("scores", "scaled", "capped", "biased", "masked", "weights", "lse"),
-    ("heads", "joined", "output"),
-    ("convolution", "attention", "difference"),
-    ("shifts", "falloff"),
-)
-"""Steps of different stages never stand beside each other."""
 
 STYLES = {
     "head": "bold",

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from attncli.formats.display import Display, plain
 from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
+from attncli.formats.letters import text as escaped
 from attncli.formats.story import HEADINGS as SCORES
 from attncli.formats.story import Key, Story, Work
 from attncli.formats.table import written
@@ -269,28 +270,6 @@ PREAMBLE = r"""\documentclass{article}
 \allowdisplaybreaks
 \begin{document}
 """
-SPECIAL: Mapping[str, str] = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-} | {letter: "\\" + letter for letter in "&%$#_{}"}
-LETTERS = {
-    "−": "$-$",
-    "·": r"$\cdot$",
-    "√": r"$\surd$",
-    "ᵀ": r"$^{\mathsf T}$",
-    "′": r"$'$",
-    "Σ": r"$\Sigma$",
-    "∞": r"$\infty$",
-    "α": r"$\alpha$",
-    "‖": r"$\|$",
-    "²": "$^2$",
-    "…": r"\dots{}",
-    "≈": r"$\approx$",
-    "█": r"\rule{0.6em}{1.2ex}",
-    "×": r"$\times$",
-    "ε": r"$\varepsilon$",
-}
 
 
 def latex(story: Story, source: str, display: Display) -> str:
@@ -341,11 +320,6 @@ def _aligned(works: Sequence[Work]) -> list[str]:
 
 def _math(line: str) -> str:
     return line.replace("…", r"\dots")
-
-
-def escaped(words: str) -> str:
-    """Text of an input or of ours with nothing that LaTeX would read as a command."""
-    return "".join(SPECIAL.get(c, LETTERS.get(c, c)) for c in plain(words))
 
 
 Teller = Callable[[Story, str, Display], str]

@@ -93,6 +93,10 @@ class View:
         """Whether it holds rows and columns of pixels."""
         return {"row", "column"} <= {*self.axes}
 
+    def is_turned(self, notation: str) -> bool:
+        """Whether its vectors are columns, so that a cell is named by its column, then its row."""
+        return notation == "columns" and self.axes[-1] in ("query", "key", "patch")
+
     def tabular(self, notation: str) -> "View":
         """The view with two last axes that make tables for people.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attncli.formats.arithmetic import LATEX, TEXT, Arithmetic
-from attncli.formats.told import PREAMBLE, escaped
+from attncli.formats.letters import text as escaped
+from attncli.formats.told import PREAMBLE
 from attncli.worked import Working
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from attncli.core.problem import Problem
 from attncli.core.step import Step
 from attncli.errors import AttncliError, InputError, Place
 from attncli.files.results import Result
-from attncli.oracle.arithmetic import worked
 from attncli.oracle.carried import expected, theirs_sent
 from attncli.oracle.compare import Comparison, Numbers, Rule, compare, distance, of
 from attncli.oracle.search import Fit, Search
 from attncli.solve import Trace, solve
+from attncli.worked import Working
 
 Mark = Literal["right", "carried", "wrong", "missing"]
 
@@ -182,16 +182,16 @@ class Marker:
             return Mistake(wrong.name, (), float("nan"), float("nan"), remark=remark)
         place = wrong.first
         # All that stands before the first mistake is right: the solution's own numbers show why.
-        core = solve(self.problem, notation="rows")
-        sent = {step.name: np.asarray(step.value) for step in core.steps}
-        axes = core.step(wrong.name).axes if wrong.name in core else wrong.axes
+        working = Working(self.problem)
+        is_ours = wrong.name in working.steps
+        axes = working.steps[wrong.name].axes if is_ours else wrong.axes
         at = tuple(place[wrong.axes.index(axis)] for axis in axes)
         return Mistake(
             wrong.name,
             place,
             float(wrong.ours[place]),
             float(wrong.theirs[place]),
-            worked(self.problem, sent, wrong.name, at) if len(at) > 1 else "",
+            working.line(wrong.name, at) if is_ours else "",
         )
 
     def _slip(self, wrong: Comparison, sheet: Mapping[str, Result]) -> Fit | None:

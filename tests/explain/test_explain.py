@@ -187,7 +187,7 @@ def test_hostile_labels_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[
     path = tmp_path / "p.yaml"
     path.write_text(
         "query: [[1]]\nkey: [[1], [2]]\nvalue: [[1], [2]]\n"
-        'labels: {query: ["\\e[31m[bold]$x_1\\\\end{x}"], key: ["a|b", "`c`"]}\n',
+        'labels: {query: ["\\e[31m[bold]$x_1\\\\end{x}"], key: ["a|b", "`c` 中"]}\n',
         encoding="utf-8",
     )
     for form in ("text", "markdown", "latex"):
@@ -196,6 +196,7 @@ def test_hostile_labels_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert "[bold]" in text or r"\[bold\]" in text
         if form == "latex":
             assert r"\textbackslash{}end\{x\}" in text
+            assert text.isascii()
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])

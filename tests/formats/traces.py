@@ -32,6 +32,10 @@ class Handmade:
     def facts(self) -> tuple[str, ...]:
         return ("4 queries × 4 keys", "d 2", "dot, unscaled", self.dtype)
 
+    def memory(self, keep: object) -> int:
+        """There is nothing to compute."""
+        return 2**60
+
     def settings(self) -> dict[str, Any]:
         return {"similarity": "dot", "normalizer": "softmax", **self.chosen}
 

@@ -147,9 +147,9 @@ def test_only_what_was_asked_counts() -> None:
         ("query", (2, 1), "1·2 + 1·1 = 3"),
         ("scores", (1, 0), "0·1 + 1·0 = 0"),
         ("scaled", (0, 1), "2/√2 = 1.414"),
-        ("weights", (1, 1), "e^0.7071 / (e^0 + e^0.7071) = 0.6698"),
-        ("weights", (1, 2), "masked: 0"),
-        ("output", (1, 0), "0.3302·1 + 0.6698·0 = 0.3302"),
+        ("weights", (1, 1), "e^0.707 / (e^0 + e^0.707) ≈ 0.670"),
+        ("weights", (1, 2), "0 / (e^0 + e^0.707) ≈ 0"),
+        ("output", (1, 0), "0.330·1 + 0.670·0 + 0·1 ≈ 0.330"),
     ],
 )
 def test_the_arithmetic_of_a_cell(step: str, place: tuple[int, ...], says: str) -> None:
