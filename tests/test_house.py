@@ -15,6 +15,7 @@ FLOORS = [
     {"solve", "api", "worked"},
     {"oracle", "bench"},
     {"formats", "batch", "exercise"},
+    {"lessons"},
     {"testing"},
     {"commands"},
 ]

@@ -39,4 +39,7 @@ def test_new_copies_a_sample_that_runs_alone(
 def test_new_lists_every_sample(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["new"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert listed == [*(path.stem for path in FILES), "manifest", "exercise", "vectors"]
+    assert listed == [
+        *(path.stem for path in FILES),
+        *("manifest", "exercise", "lesson", "vectors"),
+    ]

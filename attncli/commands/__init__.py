@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": Command("Work one cell, vector or step by hand, back to the inputs."),
     "verify": Command("Compare a result with ours, and name the slip that explains it."),
     "inspect": Command("Show what is in a file, or what a problem will compute; -o converts."),
+    "learn": Command("Walk through a lesson; without one, list them."),
     "new": Command("Start a problem: a commented file that runs."),
     "batch": Command("Do many jobs: resumable, on this machine or a Dask cluster."),
     "bench": Command("Time attention on this machine, beside naive NumPy and PyTorch."),

@@ -12,9 +12,10 @@ from attncli.errors import UsageError
 
 MADE = {
     "exercise": "Tidy numbers to work by hand, with a key: new exercise --seed 7 -o week3.md",
+    "lesson": "A lesson of your own, with comments: learn my-lesson.yaml",
     "vectors": "Test vectors for other people's kernels: new vectors DIR",
 }
-"""What is made when asked for, not copied: kind and one sentence."""
+"""What is no sample of a problem: kind and one sentence."""
 
 
 @accepts(OUTPUT)
@@ -46,7 +47,7 @@ def new(
     options: Options,
 ) -> None:
     """Start a problem: a commented file that runs. `exercise`: tidy numbers, sheet and key."""
-    from attncli.files.samples import listing, sample
+    from attncli.files.samples import lesson, listing, sample
 
     if kind == "exercise":
         _exercise(seed, exercise_kind or "self-attention", options)
@@ -71,7 +72,7 @@ def new(
         if not options.quiet and sys.stdout.isatty():
             print("\nnext: attncli new soft-addressing -o first.yaml")
         return
-    chosen = sample(kind)
+    chosen = lesson() if kind == "lesson" else sample(kind)
     if options.output in (None, "-"):
         sys.stdout.flush()
         # As it lies, whatever the terminal speaks: a redirected sample must be the sample.

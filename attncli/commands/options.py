@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -203,7 +203,6 @@ class Options:
     def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
         """How to show the steps, on this terminal or in a file."""
         from attncli.formats.chosen import known_steps, names
-        from attncli.formats.display import Display
 
         focus = {}
         if (text := self.values.get("focus")) is not None:
@@ -211,9 +210,13 @@ class Options:
 
             focus = selection(text, problem)
         chosen = known_steps(names(self.values.get("steps")), problem)
+        return replace(self.view(to_file=to_file), steps=chosen, focus=focus)
+
+    def view(self, *, to_file: bool = False) -> "Display":
+        """How to show whatever it is, on this terminal or in a file."""
+        from attncli.formats.display import Display
+
         return Display(
-            steps=chosen,
-            focus=focus,
             digits=self.n_digits(),
             width=_ranged("--width", self.width, 20, 10_000, 80 if to_file else terminal_width()),
             color=False if to_file else colored(self.color, sys.stdout),

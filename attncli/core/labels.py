@@ -9,6 +9,7 @@ Names = tuple[str, ...] | tuple[tuple[str, ...], ...]
 """One list of labels, or one a batch entry."""
 
 SYMBOLS = {
+    ("input", "query"): "a",
     ("query", "query"): "q",
     ("key", "key"): "k",
     ("value", "key"): "v",

@@ -14,6 +14,9 @@ PACKAGE = Path(__file__).resolve().parent.parent
 HOMES = (PACKAGE / "samples", PACKAGE.parent / "samples")
 """In a wheel, and in a checkout."""
 
+LESSON = PACKAGE / "lessons" / "my-lesson.yaml"
+"""The lesson that teachers start from."""
+
 DATA = re.compile(r"[\w-]+\.(?:npz|npy|safetensors|csv|tsv|png)")
 
 
@@ -32,6 +35,8 @@ class Sample:
     @property
     def command(self) -> str:
         """What runs it."""
+        if self.path == LESSON:
+            return "learn"
         return "batch" if self.path.parent.name == "batch" else "attend"
 
     @property
@@ -80,3 +85,8 @@ def sample(name: str) -> Sample:
             hint=did_you_mean(name, known) or "attncli new lists them",
         )
     return Sample(known[name], known[name].read_text(encoding="utf-8"))
+
+
+def lesson() -> Sample:
+    """The start of a lesson."""
+    return Sample(LESSON, LESSON.read_text(encoding="utf-8"))

@@ -66,6 +66,12 @@ def sum_of_weights(value: float, view: View, digits: int) -> Number:
     return total(value, n_keys, float(np.finfo(view.value.dtype).eps), digits)
 
 
+def shade(weight: float) -> str:
+    """The style of a weight: the more, the fuller."""
+    level = sum(weight >= bound for bound in SHADES)
+    return f"shade{level}" if level else ""
+
+
 def corners(n: int, edge: int) -> Positions:
     """The first and last positions of `n`."""
     return np.concatenate([np.arange(edge), np.arange(n - edge, n)])
@@ -222,7 +228,7 @@ class Grid:
         styles = ["dim" if np.isinf(value) else "" for value in values]
         bars = [self._bar(value) for value in values] if self.source.bars else []
         if bars:
-            styles = [self._shade(value) for value in values]
+            styles = [shade(value) for value in values]
         if self.masked is not None:
             for i in np.flatnonzero(self.masked[self.rows, place]):
                 dot = "." if self.paper.display.ascii else "·"
@@ -255,10 +261,6 @@ class Grid:
             return " "
         bars = ASCII_BARS if self.paper.display.ascii else BARS
         return bars[max(round(min(weight, 1) * len(bars)), 1) - 1]
-
-    def _shade(self, weight: float) -> str:
-        level = sum(weight >= bound for bound in SHADES)
-        return f"shade{level}" if level else ""
 
     # --- lines
 

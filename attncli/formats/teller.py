@@ -133,7 +133,7 @@ class Teller:
         `recipe` is what stands before the names of its steps, `lead` the batch entry and head.
         """
         weights = self.step(f"{recipe}weights")
-        result = self.step(self._result(recipe))
+        result = self.step(self.result(recipe))
         whole = f"{recipe}output" if f"{recipe}output" in self.working.steps else result.name
         last = self.step(whole)
         n_batch = len([axis for axis in last.axes if axis.startswith("batch")])
@@ -145,8 +145,8 @@ class Teller:
         )
         if f"{recipe}query" in self.working.steps:
             story.works.append(self._vector_work(f"{recipe}query", lead, query))
-        self._table(story, recipe, lead, query)
-        story.result.append(self._weighted(recipe, lead, query))
+        self.table(story, recipe, lead, query)
+        story.result.append(self.weighted(recipe, lead, query))
         if result.name != whole and last.value.shape[-1] <= 2 * MOST_FEATURES:
             inner = lead if "head" in last.axes else lead[:n_batch]
             for place in range(last.value.shape[-1]):
@@ -244,12 +244,12 @@ class Teller:
             found.append(min(place, n - 1))
         return tuple(found)
 
-    def _result(self, recipe: str) -> str:
+    def result(self, recipe: str) -> str:
         """The step that is weights times values."""
         heads = f"{recipe}heads"
         return heads if heads in self.working.steps else f"{recipe}output"
 
-    def _texts(self, step: Step, index: tuple[int, ...]) -> str:
+    def vector_text(self, step: Step, index: tuple[int, ...]) -> str:
         """A vector as `(1, 0, 2)`."""
         n = step.value.shape[-1]
         shown = [self.number(self.value(step.name, (*index, i))) for i in range(n)]
@@ -265,7 +265,7 @@ class Teller:
         label = self.names(step, step.axes[-2], index)[place]
         n = step.value.shape[-1]
         parts = [self._arithmetic((name, (*index, i))) for i in range(n)]
-        vector = self._texts(step, index)
+        vector = self.vector_text(step, index)
         if n > MOST_FEATURES or any(part.is_given for part in parts):
             return Work(label, (f"{self.script.equals} {vector}",))
         written = [part.written() for part in parts]
@@ -278,7 +278,14 @@ class Teller:
         weights = self.step(f"{recipe}.weights" if recipe else "weights")
         return int(weights.value.shape[-3]) if weights.value.ndim > 2 else 1
 
-    def _table(self, story: Story, recipe: str, lead: tuple[int, ...], query: int) -> None:
+    def table(
+        self,
+        story: Story,
+        recipe: str,
+        lead: tuple[int, ...],
+        query: int,
+        most: int = MOST_KEYS,
+    ) -> None:
         """One line a key: the key, its score, its weight, its value."""
         steps = self.working.steps
         weights = steps[f"{recipe}weights"]
@@ -288,7 +295,8 @@ class Teller:
         temperature = float(settings.get("temperature") or 1.0)
         n_keys = int(weights.value.shape[-1])
         names = self.names(weights, "key", (*lead, query))
-        scores = [self.value(seen.name, (*lead, query, k)) / temperature for k in range(n_keys)]
+        given = [self.value(seen.name, (*lead, query, k)) for k in range(n_keys)]
+        scores = [score / temperature for score in given]
         largest = max((score for score in scores if score != -inf), default=0.0)
         shift = 0.0 if abs(largest) < 300 else largest
         is_softmax = settings.get("normalizer", "softmax") == "softmax"
@@ -298,11 +306,15 @@ class Teller:
             story.exponent = f"{exponent} − max" if shift else exponent
         held = [self.value(weights.name, (*lead, query, k)) for k in range(n_keys)]
         chosen = range(n_keys)
-        if n_keys > MOST_KEYS:
-            chosen = sorted(sorted(chosen, key=lambda k: -held[k])[:MOST_KEYS])  # type: ignore[assignment]
-            story.left_out = n_keys - MOST_KEYS
+        if n_keys > most:
+            chosen = sorted(sorted(chosen, key=lambda k: -held[k])[:most])  # type: ignore[assignment]
+            story.left_out = n_keys - most
         powers = [exp(score - shift) if score - shift > -700 else 0.0 for score in scores]
-        whole = {"powers": _are_whole(powers), "held": _are_whole(held)}
+        whole = {
+            "scores": _are_whole([score for score in given if score != -inf]),
+            "powers": _are_whole(powers),
+            "held": _are_whole(held),
+        }
         for k in chosen:
             cell = (f"{recipe}scores", (*lead, query, k))
             arithmetic = self._arithmetic(cell)
@@ -312,12 +324,12 @@ class Teller:
                     names[k],
                     self._served(recipe, "key", lead, k),
                     "" if arithmetic.is_given else arithmetic.main(),
-                    "·" if masked else self.number(scores[k] * temperature),
+                    "·" if masked else self._fixed(given[k], whole["scores"]),
                     ("·" if masked else self._fixed(powers[k], whole["powers"]))
                     if is_softmax
                     else "",
                     held[k],
-                    "·" if masked else self._fixed(held[k], whole["held"]),
+                    "·" if masked else self._fixed(held[k], whole["held"], tiny=True),
                     self._served(recipe, "value", lead, k),
                 )
             )
@@ -329,11 +341,11 @@ class Teller:
             "1" if is_one else self._fixed(total, whole["held"]),
         )
 
-    def _fixed(self, value: float, is_whole: bool) -> str:
-        """A number of a column: all whole, or all with the same digits."""
+    def _fixed(self, value: float, is_whole: bool, *, tiny: bool = False) -> str:
+        """A number of a column: all whole, or all with the same digits, also where `tiny`."""
         if is_whole:
             return self.number(value)
-        if not 10**-self.digits < abs(value) < 1e6:
+        if value and not 10**-self.digits < abs(value) < 1e6 and not (tiny and abs(value) < 1):
             return self.number(value)
         return f"{value:.{self.digits}f}".replace("-", self.script.minus)
 
@@ -342,11 +354,11 @@ class Teller:
         if step is None:
             return ""
         heads = self._n_heads(step.name)
-        return self._texts(step, (*self._lead(step, lead, heads), k))
+        return self.vector_text(step, (*self._lead(step, lead, heads), k))
 
-    def _weighted(self, recipe: str, lead: tuple[int, ...], query: int) -> Work:
+    def weighted(self, recipe: str, lead: tuple[int, ...], query: int) -> Work:
         """`b1 ≈ 0.134·(1, 0) + 0.366·(1, 1)`, `≈ (1.500, 0.731)`."""
-        result = self.step(self._result(recipe))
+        result = self.step(self.result(recipe))
         weights = self.step(f"{recipe}weights")
         script, rounded, terms = self.script, False, []
         held = [self.value(weights.name, (*lead, query, k)) for k in range(weights.value.shape[-1])]
@@ -361,7 +373,7 @@ class Teller:
             terms.append(f"{weight}{script.times}{self._served(recipe, 'value', lead, k)}")
         if len(terms) < sum(weight != 0 for weight in held):
             terms.append("…")
-        vector = self._texts(result, (*lead, query))
+        vector = self.vector_text(result, (*lead, query))
         name = self.names(result, "query", (*lead, query))[query]
         sign = script.about if rounded else script.equals
         return Work(name, (f"{sign} {' + '.join(terms) or '0'}", f"{sign} {vector}"))

@@ -85,6 +85,8 @@ CONVOLUTION = {
 """The same in both notations: images lie as they lie."""
 
 LAYER_TITLES = {
+    "input": "Input",
+    "source": "Source",
     "patches": "Patches",
     "embedded": "Embedded",
     "tokens": "With the class token",
@@ -105,6 +107,8 @@ LAYER_TITLES = {
 NORM = "(x − mean) / √(variance + ε) · weight + bias"
 LAYERS: Mapping[Notation, Mapping[str, str]] = {
     "rows": {
+        "input": "X",
+        "source": "M",
         "patches": "row by row; inside (row, column, channel)",
         "embedded": "X E + e",
         "tokens": "[c; X]",

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 from rich.cells import cell_len
 
 from attncli.formats.display import Display, plain
+from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.letters import text as escaped
 from attncli.formats.story import HEADINGS as SCORES
@@ -21,8 +23,8 @@ LEFT_OUT = (
     ("vector", "value", "arithmetic", "bar"),
 )
 """What the table of keys goes without, where it is too wide."""
-BAR = 20
-"""Cells of a bar of weight 1."""
+BARS = (20, 8)
+"""Cells of a bar of weight 1; a short one comes before any column goes."""
 
 
 # --- for a terminal
@@ -36,7 +38,7 @@ def text(story: Story, source: str, display: Display) -> str:
         lines += [*_wrapped(story.formula, paper, "dim"), paper.line()]
     lines += _works(story.works, paper)
     if story.keys:
-        lines += [paper.line(), *_keys(story, paper), paper.line()]
+        lines += [paper.line(), *keys(story, paper), paper.line()]
         lines += _works(story.result, paper)
     if story.left_out:
         what = "keys with less weight" if story.keys else "cells"
@@ -127,22 +129,27 @@ def _own(part: str, paper: Paper) -> str:
     return plain(part.replace("∞", "inf").replace("…", "..."), ascii=True)
 
 
-def _keys(story: Story, paper: Paper) -> Panel:
-    """The table of keys; what does not fit is left out column by column."""
-    for left_out in LEFT_OUT:
-        rows = _rows(story, left_out, paper)
+def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
+    """The table of keys, `without` some columns; what does not fit is left out column by column."""
+    for left_out, bar in product(LEFT_OUT, BARS):
+        rows = _rows(story, (*without, *left_out), bar, paper)
         widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
         if sum(widths) + 3 * (len(widths) - 1) <= paper.width:
             break
     rights = {"exponential", "weight", "score"}
-    kinds = _kinds(story, left_out)
+    kinds = _kinds(story, (*without, *left_out))
     lines = []
     for number, row in enumerate(rows):
-        cells = [
-            paper.pad(cell, width, right=kind in rights)
-            for cell, width, kind in zip(row, widths, kinds, strict=True)
-        ]
-        lines.append(paper.line(Span("   ".join(cells).rstrip(), "dim" if number == 0 else "")))
+        spans: list[Span] = []
+        for cell, width, kind in zip(row, widths, kinds, strict=True):
+            is_weight = kind == "weight" and 0 < number <= len(story.keys)
+            style = shade(story.keys[number - 1].weight) if is_weight else ""
+            text = paper.pad(cell, width, right=kind in rights)
+            spans += [Span("   ")] * bool(spans) + [Span(text, style or "dim" * (number == 0))]
+        while not spans[-1].text.strip():
+            spans.pop()
+        spans[-1] = spans[-1]._replace(text=spans[-1].text.rstrip())
+        lines.append(paper.line(*spans))
     return lines
 
 
@@ -176,11 +183,11 @@ def _heading(kind: str, story: Story) -> str:
     return HEADINGS[kind]
 
 
-def _rows(story: Story, left_out: Sequence[str], paper: Paper) -> list[list[str]]:
+def _rows(story: Story, left_out: Sequence[str], bar: int, paper: Paper) -> list[list[str]]:
     kinds = _kinds(story, left_out)
     rows = [[_own(_heading(kind, story), paper) for kind in kinds]]
     for key in story.keys:
-        rows.append([_entry(key, kind, paper) for kind in kinds])
+        rows.append([_entry(key, kind, bar, paper) for kind in kinds])
     if any(story.total):
         sigma = "sum" if paper.display.ascii else "Σ"
         total = dict(zip(("exponential", "weight"), story.total, strict=True))
@@ -191,12 +198,12 @@ def _rows(story: Story, left_out: Sequence[str], paper: Paper) -> list[list[str]
     return rows
 
 
-def _entry(key: Key, kind: str, paper: Paper) -> str:
+def _entry(key: Key, kind: str, bar: int, paper: Paper) -> str:
     if kind == "key":
         return paper.theirs(key.name)
     if kind == "bar":
-        bar = "#" if paper.display.ascii else "█"
-        return bar * round(BAR * max(0.0, min(1.0, key.weight)))
+        full = "#" if paper.display.ascii else "█"
+        return full * round(bar * max(0.0, min(1.0, key.weight)))
     return _own(key.weight_text if kind == "weight" else getattr(key, kind), paper)
 
 
@@ -231,7 +238,7 @@ def markdown(story: Story, source: str, display: Display) -> str:
         kinds = _kinds(story)
         wide = Paper(Display(width=10_000), len)
         rows = [[_heading(kind, story) for kind in kinds], ["---"] * len(kinds)]
-        rows += [[_entry(key, kind, wide) for kind in kinds] for key in story.keys]
+        rows += [[_entry(key, kind, BARS[0], wide) for kind in kinds] for key in story.keys]
         parts.append("\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in rows))
         parts += _code(story.result)
     if story.left_out:
