@@ -38,6 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     heads = {name: random.normal(size=(2, 11, 4)) for name in ("query", "key", "value")}
     np.savez(tmp_path / "big.npz", **{name: array[None] for name, array in heads.items()})
     shutil.copy(ROOT / "samples" / "batch" / "manifest.yaml", tmp_path)
+    shutil.copy(ROOT / "attncli" / "lessons" / "my-lesson.yaml", tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "progress"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
