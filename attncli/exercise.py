@@ -14,6 +14,7 @@ Table = list[list[int]]
 DIGITS = 3
 """Decimals that every number of an exercise has at most."""
 TRIES = 100_000
+TRIES_A_HEAD = 100
 LARGEST = 9
 """Nothing that has to be multiplied by hand is larger."""
 
@@ -73,11 +74,13 @@ class _Drawn:
     """What is computed on the way and must stay small."""
 
 
-def _soft_addressing(random: Random) -> _Drawn:
+def _soft_addressing(random: Random, base: int) -> _Drawn:
+    del base
     return _given(random, 1, 3)
 
 
-def _cross_attention(random: Random) -> _Drawn:
+def _cross_attention(random: Random, base: int) -> _Drawn:
+    del base
     return _given(random, 2, 3)
 
 
@@ -88,35 +91,43 @@ def _given(random: Random, n_queries: int, n_keys: int) -> _Drawn:
     return _Drawn({"query": query, "key": key, "value": value}, scores, [scores])
 
 
-def _self_attention(random: Random) -> _Drawn:
-    return _projected(random, heads=1, causal=False)
+def _self_attention(random: Random, base: int) -> _Drawn:
+    return _projected(random, base, heads=1, causal=False)
 
 
-def _masked(random: Random) -> _Drawn:
-    return _projected(random, heads=1, causal=True)
+def _masked(random: Random, base: int) -> _Drawn:
+    return _projected(random, base, heads=1, causal=True)
 
 
-def _two_heads(random: Random) -> _Drawn:
-    return _projected(random, heads=2, causal=False)
+def _two_heads(random: Random, base: int) -> _Drawn:
+    return _projected(random, base, heads=2, causal=False)
 
 
-def _projected(random: Random, *, heads: int, causal: bool) -> _Drawn:
+def _projected(random: Random, base: int, *, heads: int, causal: bool) -> _Drawn:
     given = _table(random, 3, 2)
     names = ("query", "key", "value")
-    width = 2 // heads
-    tables = {name: [_table(random, 2, width) for _ in range(heads)] for name in names}
-    rows, shown = [], []
-    for head in range(heads):
-        query, key, value = (_times(given, tables[name][head]) for name in names)
-        scores = _times(query, _turned(key))
-        rows += [row[: i + 1] if causal else row for i, row in enumerate(scores)]
+    tables: dict[str, list[Table]] = {name: [] for name in names}
+    rows: list[list[int]] = []
+    shown: list[Table] = []
+    for _ in range(heads):
+        # Head by head: heads that are tidy by chance at the same time are rare.
+        for _ in range(TRIES_A_HEAD):
+            made = [_table(random, 2, 2 // heads) for _ in names]
+            query, key, value = (_times(given, table) for table in made)
+            scores = _times(query, _turned(key))
+            seen = [row[: i + 1] if causal else row for i, row in enumerate(scores)]
+            if _is_tidy(seen, [query, key, value, scores], base):
+                break
+        for name, table in zip(names, made, strict=True):
+            tables[name].append(table)
+        rows += seen
         shown += [query, key, value, scores]
     one = {name: made[0] if heads == 1 else made for name, made in tables.items()}
     keys: dict[str, Any] = {"input": given, "projections": one}
     return _Drawn(keys | ({"causal": True} if causal else {}), rows, shown)
 
 
-KINDS: Mapping[str, tuple[Callable[[Random], _Drawn], tuple[str, ...]]] = {
+KINDS: Mapping[str, tuple[Callable[[Random, int], _Drawn], tuple[str, ...]]] = {
     "soft-addressing": (_soft_addressing, ("scores", "weights", "output")),
     "cross-attention": (_cross_attention, ("scores", "weights", "output")),
     "self-attention": (
@@ -151,27 +162,29 @@ def exercise(seed: int, kind: str = "self-attention") -> Exercise:
     random = Random(f"{kind} {seed}")
     draw, asked = KINDS[kind]
     for _ in range(TRIES):
-        drawn, base = draw(random), random.choice((2, 2, 3))
-        if _is_tidy(drawn, base):
+        base = random.choice((2, 2, 3))
+        drawn = draw(random, base)
+        vectors = (drawn.keys.get(name, []) for name in ("input", "query", "key", "value"))
+        if any(len({*map(tuple, table)}) < len(table) for table in vectors):
+            continue
+        if _is_tidy(drawn.rows, drawn.shown, base):
             keys = {"title": f"Exercise {seed}", "similarity": "dot"}
             keys |= {**drawn.keys, "temperature": 1 / log(base)}  # type: ignore[dict-item]
             return Exercise(kind, seed, keys, base, asked)
     raise AssertionError(f"no tidy {kind} in {TRIES} draws")
 
 
-def _is_tidy(drawn: _Drawn, base: int) -> bool:
-    small = all(abs(n) <= LARGEST for table in drawn.shown for row in table for n in row)
-    if not small or all(len({*row}) == 1 for row in drawn.rows):
+def _is_tidy(rows: list[list[int]], shown: list[Table], base: int) -> bool:
+    """Whether the weights of these score rows have few digits, and nothing shown is large."""
+    small = all(abs(n) <= LARGEST for table in shown for row in table for n in row)
+    if not small or all(len({*row}) == 1 for row in rows):
         return False
-    vectors = (drawn.keys.get(name, []) for name in ("input", "query", "key", "value"))
-    if any(len({*map(tuple, table)}) < len(table) for table in vectors):
-        return False
-    for row in drawn.rows:
+    for row in rows:
         powers = [base ** (score - min(row)) for score in row]
         if any(power * 10**DIGITS % sum(powers) for power in powers):
             return False
     # Where there is something to compute, at least one key has neither none nor all of the weight.
-    return all(len(row) == 1 or max(row) - min(row) <= 4 for row in drawn.rows)
+    return all(len(row) == 1 or max(row) - min(row) <= 4 for row in rows)
 
 
 def _table(random: Random, rows: int, columns: int, low: int = -1, high: int = 2) -> Table:
