@@ -32,6 +32,9 @@ NAMES = {
 }
 """What other libraries call the steps."""
 
+PICTURED = (".md", ".txt", ".tex", ".html", ".svg")
+"""Reports for people."""
+
 FULL = 9
 """From so many significant digits on a program wrote the number, and left out zeros at its end."""
 
@@ -72,6 +75,14 @@ def read_results(reference: str) -> dict[str, Result]:
             key: _tensor(array, "bfloat16" if key in bfloat16 else None)
             for key, array in loaded.items()
         }
+    elif suffix in PICTURED and path.is_file():
+        raise InputError(
+            f"{path.name} is a report to look at, its numbers are rounded",
+            expected="numbers: .npy .npz .safetensors .json .yaml .csv .tsv",
+            found=suffix,
+            hint="attncli attend PROBLEM -o theirs.npz",
+            place=Place(str(path)),
+        )
     else:
         found = {"": _tensor(load(str(path), Path(), Place(str(path))).array)}
     ours = {NAMES.get(key, key): result for key, result in found.items()}

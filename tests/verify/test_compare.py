@@ -1,9 +1,12 @@
 """Tolerances, what is counted, where errors lie, and what is known where nothing fits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from attncli import load
+from attncli.commands.boundary import run
 from attncli.core.step import Step
 from attncli.files.results import Result
 from attncli.oracle.compare import Comparison, Rule, compare, compared
@@ -214,3 +217,16 @@ def test_nan_and_numbers_out_of_range_are_told() -> None:
     assert "output has NaN in 1 places, first [0, 1, 2, 3]" in facts({"output": output})
     output[0, 1, 2, 3] = 50
     assert "1 numbers of output lie outside the range of the values" in facts({"output": output})
+
+
+@pytest.mark.parametrize("suffix", ["md", "txt", "tex", "html", "svg"])
+def test_reports_for_people_are_no_results(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"report.{suffix}"
+    path.write_text("| 1 | 2 |\n", encoding="utf-8")
+    sample = Path(__file__).resolve().parent.parent.parent / "samples" / "soft-addressing.yaml"
+    assert run(["verify", str(sample), str(path)]) == 3
+    words = capsys.readouterr().err
+    assert "is a report to look at" in words
+    assert "-o theirs.npz" in words
