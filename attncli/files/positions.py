@@ -1,0 +1,160 @@
+"""Rows of a tensor read by position, on whatever machine sees its file: a path or an fsspec URL.
+
+Nothing is mapped: the pages of a map would count against the memory limit of a cluster's worker.
+What is read is kept by blocks, the latest of them, for all tasks of a process together.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from attncli.errors import BackendError
+
+BLOCK = 4 << 20
+"""Bytes read at a time."""
+N_BLOCKS = 64
+"""Blocks that a process keeps: 256 MiB."""
+SAMPLES, SAMPLE = 16, 4096
+"""Pieces of a file that make its fingerprint, and bytes of each."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def is_url(text: str) -> bool:
+    """Whether a place is for fsspec."""
+    return "://" in text
+
+
+def size_of(where: str) -> int:
+    """Bytes of a file or of what a URL names; raises `OSError`."""
+    if not is_url(where):
+        return os.stat(where).st_size
+    file_system, path = _remote(where)
+    return int(file_system.size(path))
+
+
+def read_at(where: str, start: int, stop: int) -> bytes:
+    """The bytes from `start` to `stop`; raises `OSError` where they are not there."""
+    if is_url(where):
+        file_system, path = _remote(where)
+        content: bytes = file_system.cat_file(path, start=start, end=stop)
+    else:
+        descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            content = b"".join(_pieces(descriptor, start, stop))
+        finally:
+            os.close(descriptor)
+    if len(content) < stop - start:
+        raise OSError(f"{where} is cut short")
+    return content
+
+
+def _pieces(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
+    while start < stop and (piece := os.pread(descriptor, stop - start, start)):
+        start += len(piece)
+        yield piece
+
+
+@lru_cache(maxsize=64)
+def _remote(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    file_system, path = url_to_fs(url)
+    return file_system, path
+
+
+def fingerprint(where: str) -> str | None:
+    """What a file looks like from here: its size and a hash of pieces of it; None: unreadable."""
+    try:
+        size = size_of(where)
+        digest = hashlib.sha256()
+        step = max(SAMPLE, (size - SAMPLE) // (SAMPLES - 1))
+        for start in (*range(0, max(size - SAMPLE, 1), step), max(0, size - SAMPLE)):
+            digest.update(read_at(where, start, min(start + SAMPLE, size)))
+    except (OSError, ValueError):
+        return None
+    return f"{size}-{digest.hexdigest()[:16]}"
+
+
+@lru_cache(maxsize=N_BLOCKS)
+def _block(where: str, mark: str, number: int, size: int) -> bytes:
+    """One block of a file that looks as `mark` says."""
+    start = number * BLOCK
+    return read_at(where, start, min(start + BLOCK, size))
+
+
+@lru_cache(maxsize=64)
+def _trusted(where: str, mark: str) -> int:
+    """The size of a file that looks as it did where the task was made."""
+    if fingerprint(where) != mark:
+        raise BackendError(
+            f"a worker does not see the {where} that is seen here",
+            hint="put the file into a directory that all machines share, or name it by a URL",
+        )
+    return size_of(where)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Stands for an array `(n d)` that lies in a file, in any order of its axes."""
+
+    where: str
+    mark: str
+    """The fingerprint of the file where the task was made."""
+    offset: int
+    shape: tuple[int, int]
+    strides: tuple[int, int]
+    type: str
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.type)
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Array:
+        """`rows[first:stop, :]`, read now."""
+        first, stop, _ = index[0].indices(self.shape[0])
+        n, d = max(0, stop - first), self.shape[1]
+        if not n or not d:
+            return np.empty((n, d), self.dtype)
+        start = self.offset + first * self.strides[0]
+        last = start + (n - 1) * self.strides[0] + (d - 1) * self.strides[1]
+        content = np.frombuffer(self._bytes(start, last + self.dtype.itemsize), np.uint8)
+        rows = np.ndarray((n, d), self.dtype, content.data, 0, self.strides)
+        return np.ascontiguousarray(rows)
+
+    def _bytes(self, start: int, stop: int) -> bytes:
+        size = _trusted(self.where, self.mark)
+        blocks = range(start // BLOCK, (stop - 1) // BLOCK + 1)
+        parts = []
+        for number in blocks:
+            block = memoryview(_block(self.where, self.mark, number, size))
+            begin = number * BLOCK
+            parts.append(block[max(0, start - begin) : stop - begin])
+        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+
+
+def rows_of(array: Array) -> Rows | None:
+    """Where the numbers of an array `(n d)` lie, if they are a part of a mapped file."""
+    root: Any = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if not isinstance(root, np.memmap) or array.ndim != 2 or min(array.strides) < 0:
+        return None
+    where = str(root.filename)
+    mark = _mark(where)
+    if mark is None:
+        return None
+    begin = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    n, d = array.shape
+    first, second = array.strides
+    return Rows(where, mark, root.offset + begin, (n, d), (first, second), array.dtype.str)
+
+
+@lru_cache(maxsize=64)
+def _mark(where: str) -> str | None:
+    return fingerprint(where)
