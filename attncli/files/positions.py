@@ -116,16 +116,26 @@ class Rows:
         return np.dtype(self.type)
 
     def __getitem__(self, index: tuple[slice, slice]) -> Array:
-        """`rows[first:stop, :]`, read now."""
+        """`rows[first:stop, begin:end]`, read now."""
         first, stop, _ = index[0].indices(self.shape[0])
-        n, d = max(0, stop - first), self.shape[1]
+        begin, end, _ = index[1].indices(self.shape[1])
+        n, d = max(0, stop - first), max(0, end - begin)
+        start = self.offset + first * self.strides[0] + begin * self.strides[1]
+        if d < self.shape[1]:  # of the scores of a long problem, a row is long
+            lines = [self._span(start + row * self.strides[0], 1, d) for row in range(n)]
+            return np.concatenate(lines) if lines else np.empty((0, d), self.dtype)
+        return self._span(start, n, d)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self[:, :]
+
+    def _span(self, start: int, n: int, d: int) -> Array:
+        """`(n d)` numbers from a place in the file."""
         if not n or not d:
             return np.empty((n, d), self.dtype)
-        start = self.offset + first * self.strides[0]
         last = start + (n - 1) * self.strides[0] + (d - 1) * self.strides[1]
-        content = np.frombuffer(self._bytes(start, last + self.dtype.itemsize), np.uint8)
-        rows = np.ndarray((n, d), self.dtype, content.data, 0, self.strides)
-        return np.ascontiguousarray(rows)
+        content = self._bytes(start, last + self.dtype.itemsize)
+        return np.ascontiguousarray(np.ndarray((n, d), self.dtype, content, 0, self.strides))
 
     def _bytes(self, start: int, stop: int) -> bytes:
         size = _trusted(self.where, self.mark)
