@@ -264,15 +264,12 @@ def _why(error: BaseException) -> str:
 @contextmanager
 def _silent_logs() -> Iterator[None]:
     """What Dask would log about lost connections, we say ourselves."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _close(client: Client) -> None:

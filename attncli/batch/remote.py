@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import Any
 
-from attncli.batch.cluster import Client, check_inputs, gone, refuse_other_versions, versions
+from attncli.batch.cluster import Client, check_inputs, refuse_other_versions, versions
 from attncli.batch.estimate import base_of, references
+from attncli.batch.flights import Flights
 from attncli.batch.jobs import Job, located
 from attncli.batch.journal import Record
 from attncli.batch.local import LONGEST_PAUSE, PAUSE, SETTLE, TICK, Gate, too_slow
@@ -24,7 +24,7 @@ from attncli.batch.run import Run
 from attncli.batch.settings import Settings
 from attncli.batch.work import AbandonedError, Surroundings
 from attncli.batch.work import run as run_job
-from attncli.errors import AttncliError, BackendError
+from attncli.errors import AttncliError
 from attncli.files.staging import Stage
 from attncli.files.tensors import file_of
 from attncli.machine import free_memory
@@ -33,8 +33,6 @@ SECOND = 1.0
 """Seconds that the jobs of a chunk should take together."""
 FIRST, MOST = 4, 2000
 """Jobs of the first chunks, and the most of a chunk."""
-AHEAD = 2
-"""Chunks a thread of the cluster: one that it does, one that waits for it."""
 CHECKED = 16
 """Jobs whose inputs are compared before any work is done."""
 
@@ -117,12 +115,9 @@ class Workers:
     run: Run
     client: Client
     fail_fast: bool = False
-    _flying: dict[int, tuple[Any, list[Job]]] = field(default_factory=dict)
-    """Chunks on the cluster: the future, and the jobs."""
-    _again: list[list[Job]] = field(default_factory=list)
-    """Jobs of chunks whose worker died again and again: each for itself now."""
-    _landed: "SimpleQueue[int]" = field(default_factory=SimpleQueue)
-    _count: int = 0
+    _suspects: list[Job] = field(default_factory=list)
+    """Jobs whose workers died: each is tried again when nothing else is on the cluster, so that
+    what dies then dies of this job."""
     _seconds: float = 0.0
     _done: int = 0
     _stopped: bool = False
@@ -130,6 +125,7 @@ class Workers:
     def __post_init__(self) -> None:
         here = Path.cwd()
         self._here = str(here) + os.sep
+        self._flights: Flights[list[Job]] = Flights(self.client)
         self._todo = iter(self.run.jobs)
         self._exhausted = False
         self._versions = versions()
@@ -142,7 +138,7 @@ class Workers:
         settled = monotonic()
         try:
             self._fill()
-            while self._flying or not self._is_over():
+            while len(self._flights) or not self._is_over():
                 self._land()
                 if monotonic() - settled > SETTLE:
                     self.run.settle()
@@ -150,21 +146,23 @@ class Workers:
                 self._fill()
                 tick()
         finally:
-            self.client.cancel([future for future, _ in self._flying.values()])
+            self._flights.clear()
             self.run.running.clear()
         tick()
 
     def _is_over(self) -> bool:
-        return self._stopped or (self._exhausted and not self._again)
+        return self._stopped or (self._exhausted and not self._suspects)
 
     def _fill(self) -> None:
         """Keep every thread of the cluster busy; what is done already is found on the way."""
         until = monotonic() + TICK
-        room = AHEAD * max(1, sum(self.client.nthreads().values()))
-        while len(self._flying) < room and not self._is_over() and monotonic() < until:
-            jobs = self._again.pop() if self._again else self._chunk(until)
-            if jobs:
+        room = self._flights.room()
+        while room > 0 and not (self._stopped or self._exhausted) and monotonic() < until:
+            if jobs := self._chunk(until):
                 self._send(jobs)
+                room -= 1
+        if self._suspects and not len(self._flights) and not self._stopped:
+            self._send([self._suspects.pop()])
 
     def _chunk(self, until: float) -> list[Job]:
         size = FIRST
@@ -181,42 +179,24 @@ class Workers:
         return jobs
 
     def _send(self, jobs: list[Job]) -> None:
-        number, self._count = self._count, self._count + 1
         sent = [(replace(job, base=job.base.absolute()), self.run.ours(job)) for job in jobs]
-        try:
-            future = self.client.submit(
-                do, sent, self._settings, self.fail_fast, self._versions, pure=False
-            )
-        except Exception as error:
-            raise gone(error) from error
-        self._flying[number] = (future, jobs)
+        number = self._flights.send(jobs, do, sent, self._settings, self.fail_fast, self._versions)
         self.run.running[number] = jobs[0].output
-        future.add_done_callback(lambda _: self._landed.put(number))
 
     def _land(self) -> None:
         """Take in a chunk, if one is back within a moment."""
-        try:
-            number = self._landed.get(timeout=TICK)
-        except Empty:
-            if self.client.status != "running":
-                raise gone() from None
+        landed = self._flights.landed(TICK)
+        if landed is None:
             return
-        future, jobs = self._flying.pop(number)
-        self.run.running.pop(number, None)
-        error = failure_of(future)
-        if error is None:
-            try:
-                done = future.result()
-            except Exception as lost:
-                raise gone(lost) from lost
-            finally:
-                future.release()
-            for job, (record, content) in zip(jobs, done, strict=False):
+        jobs = landed.cargo
+        self.run.running.pop(landed.number, None)
+        if landed.error is None:
+            for job, (record, content) in zip(jobs, landed.result, strict=False):
                 self._take_in(job, record, content)
         elif len(jobs) > 1:
-            self._again += [[job] for job in jobs]
+            self._suspects += reversed(jobs)
         else:
-            self._take_in(jobs[0], self._failed(jobs[0], error), None)
+            self._take_in(jobs[0], self._failed(jobs[0], landed.error), None)
 
     def _take_in(self, job: Job, record: Record, content: bytes | None) -> None:
         """Write what came back, and enter it, as a local run does."""
@@ -246,25 +226,6 @@ class Workers:
             error.exit_code,
             self.run.settings.parameters(job),
         )
-
-
-def failure_of(future: Any) -> BackendError | None:
-    """None for a task that is done; what its workers died of; raises what ends a run."""
-    if future.status == "finished":
-        return None
-    if future.status != "error":
-        raise gone(future.status)
-    from distributed.scheduler import KilledWorker
-
-    error = future.exception()
-    if isinstance(error, KilledWorker):
-        return BackendError(
-            "every worker that tried it died, as one does that runs out of memory",
-            hint="dask worker --memory-limit, or fewer --nthreads a worker",
-        )
-    if isinstance(error, AttncliError):
-        raise error
-    raise BackendError(f"the workers cannot do it: {type(error).__name__}: {error}") from error
 
 
 def _some_inputs(run: Run) -> list[str]:

@@ -7,17 +7,17 @@ who computes what, when, or dies meanwhile; which tiles travel together may foll
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attncli.backends.numpy import NumpyBackend, backend
-from attncli.batch.cluster import Client, check_inputs, gone, refuse_other_versions, versions
-from attncli.batch.remote import AHEAD, SECOND, blas_of_one_thread, failure_of
+from attncli.batch.cluster import Client, check_inputs, refuse_other_versions, versions
+from attncli.batch.flights import AHEAD, Flights
+from attncli.batch.remote import SECOND, blas_of_one_thread
 from attncli.core.attention import Attention
 from attncli.core.normalize import Softmax
 from attncli.core.problem import Presentation, Problem
@@ -36,7 +36,7 @@ ENOUGH = 32
 LEAST_TILES = 4
 """Tiles of a span of keys, at least."""
 PATIENCE = 0.2
-"""Seconds between two looks whether the scheduler is still there."""
+"""Seconds between two looks at the cluster."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,6 @@ class Waiting:
         return len(piece.rows)
 
 
-@dataclass(eq=False)
-class Flight:
-    """Parts that travel together."""
-
-    future: Any
-    parts: list[tuple[Waiting, int]]
-    common: Any
-    """The future of what they have in common: kept while they fly."""
-
-
 class Spread(NumpyBackend):
     """NumPy on the workers of a cluster; what is not made of tiles is computed here."""
 
@@ -125,9 +115,7 @@ class Spread(NumpyBackend):
         super().__init__()
         self.client = client
         self._versions = versions()
-        self._flying: dict[int, Flight] = {}
-        self._landed: SimpleQueue[int] = SimpleQueue()
-        self._count = 0
+        self._flights: Flights[list[tuple[Waiting, int]]] = Flights(client)
         self._rate = 0.0
         """Pairs a second and thread."""
         self._unit: tuple[Unit | None, Any] = (None, None)
@@ -143,20 +131,19 @@ class Spread(NumpyBackend):
             for number in range(len(waiting.parts))
         )
         try:
-            while todo or self._flying:
-                threads = max(1, sum(self.client.nthreads().values()))
-                while todo and len(self._flying) < AHEAD * threads:
-                    self._send(todo, threads)
+            while todo or len(self._flights):
+                for _ in range(self._flights.room()):
+                    if todo:
+                        self._send(todo)
                 yield from self._land()
         finally:
-            self.client.cancel([flight.future for flight in self._flying.values()])
-            self._flying.clear()
+            self._flights.clear()
             self._unit = (None, None)
 
-    def _send(self, todo: "deque[tuple[Waiting, int]]", threads: int) -> None:
+    def _send(self, todo: "deque[tuple[Waiting, int]]") -> None:
         """Send parts of one unit, about a second of them, and not all to one worker."""
         unit = todo[0][0].piece.unit
-        most = max(1, len(todo) // (AHEAD * threads))
+        most = max(1, len(todo) // (AHEAD * self._flights.threads()))
         parts: list[tuple[Waiting, int]] = []
         pairs = 0.0
         while todo and todo[0][0].piece.unit is unit and len(parts) < most:
@@ -165,18 +152,8 @@ class Spread(NumpyBackend):
             waiting, number = todo.popleft()
             parts.append((waiting, number))
             pairs += _pairs(waiting.parts[number], unit)
-        common = self._common(unit)
         sent = [waiting.parts[number] for waiting, number in parts]
-        self._submit(Flight(None, parts, common), compute, common, sent, self._versions)
-
-    def _submit(self, flight: Flight, function: Callable[..., Any], *arguments: Any) -> None:
-        number, self._count = self._count, self._count + 1
-        try:
-            flight.future = self.client.submit(function, *arguments, pure=False)
-        except Exception as error:
-            raise gone(error) from error
-        self._flying[number] = flight
-        flight.future.add_done_callback(lambda _: self._landed.put(number))
+        self._flights.send(parts, compute, self._common(unit), sent, self._versions)
 
     def _common(self, unit: Unit) -> Any:
         """The future of a unit on the cluster."""
@@ -190,23 +167,15 @@ class Spread(NumpyBackend):
 
     def _land(self) -> Iterator[int]:
         """Take in what is back within a moment."""
-        try:
-            number = self._landed.get(timeout=PATIENCE)
-        except Empty:
-            if self.client.status != "running":
-                raise gone() from None
+        landed = self._flights.landed(PATIENCE)
+        if landed is None:
             return
-        flight = self._flying.pop(number)
-        error = failure_of(flight.future)
-        if error is not None:
-            raise error
-        try:
-            made, seconds = flight.future.result()
-        except Exception as lost:
-            raise gone(lost) from lost
-        pairs = sum(_pairs(it.parts[place], it.piece.unit) for it, place in flight.parts)
+        if landed.error is not None:
+            raise landed.error
+        parts, (made, seconds) = landed.cargo, landed.result
+        pairs = sum(_pairs(it.parts[place], it.piece.unit) for it, place in parts)
         self._rate = pairs / max(seconds, 1e-6)
-        for (waiting, place), result in zip(flight.parts, made, strict=True):
+        for (waiting, place), result in zip(parts, made, strict=True):
             if rows := waiting.take(place, result):
                 yield rows
 
