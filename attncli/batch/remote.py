@@ -108,6 +108,15 @@ def _until(timeout: float | None) -> Callable[[], None]:
     return go_on
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Jobs that travel together."""
+
+    jobs: list[Job]
+    alone: bool = False
+    """Whether nothing else is on the cluster with them."""
+
+
 @dataclass
 class Workers:
     """The workers of a cluster, doing the jobs of a run."""
@@ -125,7 +134,7 @@ class Workers:
     def __post_init__(self) -> None:
         here = Path.cwd()
         self._here = str(here) + os.sep
-        self._flights: Flights[list[Job]] = Flights(self.client)
+        self._flights: Flights[Chunk] = Flights(self.client)
         self._todo = iter(self.run.jobs)
         self._exhausted = False
         self._versions = versions()
@@ -159,10 +168,10 @@ class Workers:
         room = self._flights.room()
         while room > 0 and not (self._stopped or self._exhausted) and monotonic() < until:
             if jobs := self._chunk(until):
-                self._send(jobs)
+                self._send(Chunk(jobs))
                 room -= 1
         if self._suspects and not len(self._flights) and not self._stopped:
-            self._send([self._suspects.pop()])
+            self._send(Chunk([self._suspects.pop()], alone=True))
 
     def _chunk(self, until: float) -> list[Job]:
         size = FIRST
@@ -178,9 +187,10 @@ class Workers:
                 jobs.append(job)
         return jobs
 
-    def _send(self, jobs: list[Job]) -> None:
+    def _send(self, chunk: Chunk) -> None:
+        jobs = chunk.jobs
         sent = [(replace(job, base=job.base.absolute()), self.run.ours(job)) for job in jobs]
-        number = self._flights.send(jobs, do, sent, self._settings, self.fail_fast, self._versions)
+        number = self._flights.send(chunk, do, sent, self._settings, self.fail_fast, self._versions)
         self.run.running[number] = jobs[0].output
 
     def _land(self) -> None:
@@ -188,15 +198,15 @@ class Workers:
         landed = self._flights.landed(TICK)
         if landed is None:
             return
-        jobs = landed.cargo
+        jobs = landed.cargo.jobs
         self.run.running.pop(landed.number, None)
         if landed.error is None:
             for job, (record, content) in zip(jobs, landed.result, strict=False):
                 self._take_in(job, record, content)
-        elif len(jobs) > 1:
-            self._suspects += reversed(jobs)
-        else:
+        elif landed.cargo.alone:
             self._take_in(jobs[0], self._failed(jobs[0], landed.error), None)
+        else:
+            self._suspects += reversed(jobs)
 
     def _take_in(self, job: Job, record: Record, content: bytes | None) -> None:
         """Write what came back, and enter it, as a local run does."""

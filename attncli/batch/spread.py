@@ -21,11 +21,12 @@ from attncli.batch.remote import SECOND, blas_of_one_thread
 from attncli.core.attention import Attention
 from attncli.core.normalize import Softmax
 from attncli.core.problem import Presentation, Problem
+from attncli.core.similarity import Dot
 from attncli.core.step import Array
 from attncli.core.tiled import TILE, Piece, Task, Unit, cut, side
 from attncli.core.tuned import Loop
 from attncli.errors import BackendError, UsageError
-from attncli.files.positions import Rows, rows_of
+from attncli.files.positions import Rows, rows_of, url_of
 from attncli.solve import WHOLE, Tile
 
 if TYPE_CHECKING:
@@ -111,8 +112,9 @@ class Waiting:
 class Spread(NumpyBackend):
     """NumPy on the workers of a cluster; what is not made of tiles is computed here."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, problem: Attention) -> None:
         super().__init__()
+        self._urls = urls_of(problem)
         self.client = client
         self._versions = versions()
         self._flights: Flights[list[tuple[Waiting, int]]] = Flights(client)
@@ -160,6 +162,8 @@ class Spread(NumpyBackend):
         if self._unit[0] is not unit:
             sent = light(unit)
             files = {rows.where for rows in vars(sent).values() if isinstance(rows, Rows)}
+            for url in self._urls - files:
+                raise _changed(url)
             check_inputs(self.client, sorted(files - self._seen))
             self._seen |= files
             self._unit = (unit, self.client.submit(held, sent, pure=False))
@@ -219,8 +223,8 @@ def light(unit: Unit) -> Unit:
     return Unit(recipe, *map(sent, (unit.query, unit.key, unit.value, unit.scores)))
 
 
-def tile_of(problem: Problem, tile: Tile, keep: Collection[str] | None) -> int:
-    """The tile of a problem on a cluster: as on one machine, where it is computed by tiles.
+def tiled_by(problem: Problem, tile: Tile, keep: Collection[str] | None) -> tuple[Attention, int]:
+    """A problem that has tiles, and their width: as where it is computed by tiles here.
 
     Raises `BackendError` for what has no tiles, `UsageError` for `--tile none`.
     """
@@ -238,4 +242,23 @@ def tile_of(problem: Problem, tile: Tile, keep: Collection[str] | None) -> int:
             f"--cluster with {', '.join(sorted(missing))}: tiles have no such steps",
             hint="--steps output",
         )
-    return side(problem, TILE) if tile == "auto" else tile
+    # Of what lies under a URL, nothing is known here but its shape.
+    plain = isinstance(problem.similarity, Dot) and problem.masked_row != "uniform"
+    if not plain or keep is None or {*keep} & {"query", "key", "value"}:
+        for url in urls_of(problem):
+            raise _changed(url)
+    return problem, side(problem, TILE) if tile == "auto" else tile
+
+
+def urls_of(problem: Attention) -> set[str]:
+    """Where the vectors lie that only workers read."""
+    vectors = (problem.query, problem.key, problem.value)
+    return {url for part in vectors if part is not None and (url := url_of(part)) is not None}
+
+
+def _changed(url: str) -> BackendError:
+    return BackendError(
+        f"{url} is only read by rows, on the workers",
+        expected="query, key and value as they are, dot or scaled-dot, and --steps output",
+        hint="copy it to a directory that all machines share",
+    )

@@ -98,7 +98,7 @@ def attend(
 
     trace = destination.write(compute, opened, display)
     if options.verbose and not options.quiet:
-        destination.say(f"computed in {seconds:.3g} s on {options.backend}")
+        destination.say(f"computed in {seconds:.3g} s on {options.cluster or options.backend}")
     destination.suggest(trace, problem)
 
 
@@ -111,10 +111,10 @@ def _engine(
     if cluster is None:
         yield options.backend, options.tiling()
         return
-    from attncli.batch.spread import Spread, tile_of
+    from attncli.batch.spread import Spread, tiled_by
 
     if options.backend != "numpy":
         raise UsageError(f"--backend {options.backend} with --cluster: workers have NumPy")
-    tile = tile_of(problem, options.tiling(), keep)
+    attention, tile = tiled_by(problem, options.tiling(), keep)
     with cluster.client() as client:
-        yield Spread(client), tile
+        yield Spread(client, attention), tile

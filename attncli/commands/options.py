@@ -195,7 +195,11 @@ class Options:
 
         machine.allow(self.memory_limit())
         entries = {key: Entry(value) for key, value in more.items()}
-        return open_problem(sources, {**self.overrides, **entries})
+        if self.values.get("cluster") is None:
+            return open_problem(sources, {**self.overrides, **entries})
+        from attncli.files.urls import Remote
+
+        return open_problem(sources, {**self.overrides, **entries}, Remote)
 
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""

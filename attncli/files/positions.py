@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from attncli.errors import BackendError
+from attncli.errors import BackendError, RefusedError
 
 BLOCK = 4 << 20
 """Bytes read at a time."""
@@ -135,7 +135,12 @@ class Rows:
             return np.empty((n, d), self.dtype)
         last = start + (n - 1) * self.strides[0] + (d - 1) * self.strides[1]
         content = self._bytes(start, last + self.dtype.itemsize)
-        return np.ascontiguousarray(np.ndarray((n, d), self.dtype, content, 0, self.strides))
+        rows = np.ascontiguousarray(np.ndarray((n, d), self.dtype, content, 0, self.strides))
+        if is_url(self.where) and not np.isfinite(rows).all():
+            raise RefusedError(
+                f"{self.where} holds NaN or infinity", hint="clean it before it is used"
+            )
+        return rows
 
     def _bytes(self, start: int, stop: int) -> bytes:
         size = _trusted(self.where, self.mark)
@@ -148,12 +153,23 @@ class Rows:
         return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
 
 
+def url_of(array: Array) -> str | None:
+    """The URL under which the numbers of an array lie; here there are only zeros."""
+    root = _root(array)
+    return str(root.filename) if root is not None and is_url(str(root.filename)) else None
+
+
+def _root(array: Any) -> Any:
+    """The map that an array is a part of, or None."""
+    while isinstance(getattr(array, "base", None), np.ndarray):
+        array = array.base
+    return array if isinstance(array, np.memmap) else None
+
+
 def rows_of(array: Array) -> Rows | None:
     """Where the numbers of an array `(n d)` lie, if they are a part of a mapped file."""
-    root: Any = array
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    if not isinstance(root, np.memmap) or array.ndim != 2 or min(array.strides) < 0:
+    root = _root(array)
+    if root is None or array.ndim != 2 or min(array.strides) < 0:
         return None
     where = str(root.filename)
     mark = _mark(where)

@@ -12,8 +12,9 @@ import pytest
 
 from attncli.batch import cluster as reached
 from attncli.batch.cluster import Cluster as Reached
-from attncli.batch.cluster import check_inputs, is_here
+from attncli.batch.cluster import check_inputs, is_here, refuse_other_versions
 from attncli.commands.boundary import run
+from attncli.core.attention import Attention
 from attncli.errors import BackendError, UsageError
 from tests.batch.clusters import Cluster, kill, until_done
 from tests.batch.jobs import batch, contents, finished, make_inputs, process, records, statuses
@@ -149,6 +150,51 @@ def test_a_long_attention_has_the_bytes_of_this_machine(
     assert there == attended(here, "here.npy", *options, "--threads", "1")
 
 
+@pytest.mark.parametrize("n_queries", [61, 2503], ids=["keys split", "queries split"])
+def test_rows_come_from_urls(n_queries: int, cluster: Cluster, here: Path) -> None:
+    long_inputs(n_queries, 2503, 3)
+    options = ("-q", "--tile", "16", "--cluster", cluster.address)
+    urls = [f"file://{here}/{name}.npy" for name in "qkv"]
+    assert run(["attend", *urls, "-o", "urls.npy", *options]) == 0
+    assert Path("urls.npy").read_bytes() == attended(here, "paths.npy", *options)
+
+
+LOST = {
+    "similarity": (("--similarity", "cosine"), 7, "is only read by rows"),
+    "steps": (("--steps", "key,output", "--format", "json"), 7, "is only read by rows"),
+    "projected": (("--set", "zero_key=true", "--steps", "output"), 7, "is only read by rows"),
+    "dtype": (("--dtype", "float64"), 2, "is not converted"),
+    "mask": (("--mask", "file:///m.npy"), 2, "cannot stay where it is"),
+    "none": (("--set", "key=file:///none.npy"), 2, "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_lies_under_a_url_is_never_taken_for_zeros(
+    name: str, cluster: Cluster, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    long_inputs(61, 503)
+    options, code, words = LOST[name]
+    urls = [f"file://{here}/{name}.npy" for name in "qkv"]
+    assert run(["attend", *urls, "--cluster", cluster.address, *options]) == code
+    captured = capfd.readouterr()
+    assert words in captured.err
+    assert not captured.out
+
+
+def test_nan_under_a_url_is_refused(
+    cluster: Cluster, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    long_inputs(61, 503)
+    key = np.load("k.npy")
+    key[499, 3] = np.nan
+    np.save("k.npy", key)
+    urls = [f"file://{here}/{name}.npy" for name in "qkv"]
+    options = ("--steps", "output", "--cluster", cluster.address)
+    assert run(["attend", *urls, *options]) == 4
+    assert "k.npy holds NaN or infinity" in capfd.readouterr().err
+
+
 SPANS = {
     "plain": (),
     "window": ("--window", "[900, 100]", "--align", "bottom-right"),
@@ -176,10 +222,13 @@ def test_bytes_do_not_depend_on_workers_nor_on_their_death(n_queries: int, here:
 
     long_inputs(n_queries, 6007)
     problem = open_problem(("q.npy", "k.npy", "v.npy"), {})
+    assert isinstance(problem, Attention)
 
     def computed(progress: Callable[[int, int], None] | None = None) -> bytes:
         with Reached(own.address).client() as client:
-            trace = solve(problem, backend=Spread(client), tile=16, keep=(), progress=progress)
+            trace = solve(
+                problem, backend=Spread(client, problem), tile=16, keep=(), progress=progress
+            )
         return bytes(np.asarray(trace.output).tobytes())
 
     killed: list[int] = []
@@ -270,6 +319,26 @@ def test_workers_without_attncli_are_named(here: Path, capfd: pytest.CaptureFixt
     assert "1 of 1 workers cannot do it: tcp://127.0.0.1:" in err
     assert "(no attncli)" in err
     assert not (here / "report.jsonl").exists()
+
+
+def test_workers_of_another_version_are_named(
+    cluster: Cluster,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ours = reached.versions()
+    monkeypatch.setattr(reached, "versions", lambda: {**ours, "NumPy": "1.0"})
+    long_inputs(3, 5)
+    command = ["attend", "q.npy", "k.npy", "v.npy", "--cluster", cluster.address]
+    assert run(command) == 7
+    assert f"(NumPy {np.__version__}, here 1.0)" in capfd.readouterr().err
+
+
+def test_a_worker_that_comes_later_is_asked_too() -> None:
+    refuse_other_versions(reached.versions())
+    with pytest.raises(BackendError, match="a worker has"):
+        refuse_other_versions({**reached.versions(), "attncli": "0.0"})
 
 
 def test_inputs_that_workers_do_not_see_are_refused(cluster: Cluster, here: Path) -> None:
