@@ -26,7 +26,7 @@ from attncli.core.step import Array
 from attncli.core.tiled import TILE, Piece, Task, Unit, cut, side
 from attncli.core.tuned import Loop
 from attncli.errors import BackendError, UsageError
-from attncli.files.positions import Rows, rows_of, url_of
+from attncli.files.positions import Atlas, Rows, url_of
 from attncli.solve import WHOLE, Tile
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class Spread(NumpyBackend):
 
     def __init__(self, client: Client, problem: Attention) -> None:
         super().__init__()
+        self._atlas = Atlas()
         self._urls = urls_of(problem)
         self.client = client
         self._versions = versions()
@@ -160,7 +161,7 @@ class Spread(NumpyBackend):
     def _common(self, unit: Unit) -> Any:
         """The future of a unit on the cluster."""
         if self._unit[0] is not unit:
-            sent = light(unit)
+            sent = light(unit, self._atlas)
             files = {rows.where for rows in vars(sent).values() if isinstance(rows, Rows)}
             for url in self._urls - files:
                 raise _changed(url)
@@ -200,11 +201,11 @@ def _pairs(part: Part, unit: Unit) -> float:
     return len(part.queries) * len(range(unit.recipe.n_keys) if part.keys is None else part.keys)
 
 
-def light(unit: Unit) -> Unit:
+def light(unit: Unit, atlas: Atlas) -> Unit:
     """A unit as it travels: what lies in a file as its place there, and only what tiles need."""
 
     def sent(array: Array) -> Any:
-        return None if array is None else rows_of(array) or np.ascontiguousarray(array)
+        return None if array is None else atlas.rows_of(array) or np.ascontiguousarray(array)
 
     def shape(array: Array) -> Any:
         return None if array is None else Shape(tuple(array.shape))

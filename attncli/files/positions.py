@@ -7,8 +7,9 @@ What is read is kept by blocks, the latest of them, for all tasks of a process t
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -82,14 +83,14 @@ def fingerprint(where: str) -> str | None:
 
 
 @lru_cache(maxsize=N_BLOCKS)
-def _block(where: str, mark: str, number: int, size: int) -> bytes:
-    """One block of a file that looks as `mark` says."""
+def _block(where: str, run: str, number: int, size: int) -> bytes:
+    """One block of a file, as one computation has read it."""
     start = number * BLOCK
     return read_at(where, start, min(start + BLOCK, size))
 
 
 @lru_cache(maxsize=64)
-def _trusted(where: str, mark: str) -> int:
+def _trusted(where: str, mark: str, run: str) -> int:
     """The size of a file that looks as it did where the task was made."""
     if fingerprint(where) != mark:
         raise BackendError(
@@ -106,6 +107,8 @@ class Rows:
     where: str
     mark: str
     """The fingerprint of the file where the task was made."""
+    run: str
+    """Of the computation: what another one has read of the file may be out of date."""
     offset: int
     shape: tuple[int, int]
     strides: tuple[int, int]
@@ -143,11 +146,11 @@ class Rows:
         return rows
 
     def _bytes(self, start: int, stop: int) -> bytes:
-        size = _trusted(self.where, self.mark)
+        size = _trusted(self.where, self.mark, self.run)
         blocks = range(start // BLOCK, (stop - 1) // BLOCK + 1)
         parts = []
         for number in blocks:
-            block = memoryview(_block(self.where, self.mark, number, size))
+            block = memoryview(_block(self.where, self.run, number, size))
             begin = number * BLOCK
             parts.append(block[max(0, start - begin) : stop - begin])
         return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
@@ -166,21 +169,26 @@ def _root(array: Any) -> Any:
     return array if isinstance(array, np.memmap) else None
 
 
-def rows_of(array: Array) -> Rows | None:
-    """Where the numbers of an array `(n d)` lie, if they are a part of a mapped file."""
-    root = _root(array)
-    if root is None or array.ndim != 2 or min(array.strides) < 0:
-        return None
-    where = str(root.filename)
-    mark = _mark(where)
-    if mark is None:
-        return None
-    begin = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-    n, d = array.shape
-    first, second = array.strides
-    return Rows(where, mark, root.offset + begin, (n, d), (first, second), array.dtype.str)
+@dataclass
+class Atlas:
+    """Where arrays lie, as one computation finds it."""
 
+    run: str = field(default_factory=lambda: token_hex(8))
+    marks: dict[str, str | None] = field(default_factory=dict)
+    """Place → fingerprint, found once."""
 
-@lru_cache(maxsize=64)
-def _mark(where: str) -> str | None:
-    return fingerprint(where)
+    def rows_of(self, array: Array) -> Rows | None:
+        """Where the numbers of an array `(n d)` lie, if they are a part of a mapped file."""
+        root = _root(array)
+        if root is None or array.ndim != 2 or min(array.strides) < 0:
+            return None
+        where = str(root.filename)
+        if where not in self.marks:
+            self.marks[where] = fingerprint(where)
+        mark = self.marks[where]
+        if mark is None:
+            return None
+        begin = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+        (n, d), (first, second) = array.shape, array.strides
+        offset = root.offset + begin
+        return Rows(where, mark, self.run, offset, (n, d), (first, second), array.dtype.str)

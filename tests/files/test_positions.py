@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from attncli.errors import BackendError
 from attncli.files import positions
 from attncli.files.npy import read_npy
-from attncli.files.positions import Rows, fingerprint, rows_of, url_of
+from attncli.files.positions import Atlas, Rows, fingerprint, url_of
 
 N, D = 4099, 67
 
@@ -38,7 +38,7 @@ def test_views_of_a_map_are_found_in_its_file(
     monkeypatch.setattr(positions, "BLOCK", 4093)  # blocks end inside numbers
     positions._block.cache_clear()
     array = VIEWS[name](read_npy(path))
-    rows = rows_of(array)
+    rows = Atlas().rows_of(array)
     assert rows is not None
     assert (rows.shape, rows.dtype) == (array.shape, array.dtype)
     for index in (
@@ -56,7 +56,7 @@ def test_views_of_a_map_are_found_in_its_file(
 @given(data=st.data())
 def test_any_rows_are_read(data: st.DataObject, path: Path) -> None:
     array = read_npy(path)[2]
-    rows = rows_of(array)
+    rows = Atlas().rows_of(array)
     assert rows is not None
     first = data.draw(st.integers(0, N))
     stop = data.draw(st.integers(0, N))
@@ -64,10 +64,10 @@ def test_any_rows_are_read(data: st.DataObject, path: Path) -> None:
 
 
 def test_what_is_in_memory_lies_nowhere(path: Path) -> None:
-    assert rows_of(np.array(read_npy(path)[0])) is None
-    assert rows_of(read_npy(path)[0] * 2) is None
-    assert rows_of(read_npy(path)) is None  # three axes: not the rows of one head
-    assert rows_of(read_npy(path)[0][::-1]) is None
+    assert Atlas().rows_of(np.array(read_npy(path)[0])) is None
+    assert Atlas().rows_of(read_npy(path)[0] * 2) is None
+    assert Atlas().rows_of(read_npy(path)) is None  # three axes: not the rows of one head
+    assert Atlas().rows_of(read_npy(path)[0][::-1]) is None
     assert url_of(read_npy(path)) is None
 
 
@@ -91,10 +91,21 @@ def test_fingerprints_tell_files_apart(size: int, tmp_path: Path) -> None:
     assert fingerprint(str(file)) is None
 
 
+def test_what_an_earlier_computation_read_is_forgotten(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    for value in (1.0, 2.0):
+        array = np.zeros((N, D))
+        array[111, 13] = value  # between two samples
+        np.save(file, array)
+        rows = Atlas().rows_of(read_npy(file))
+        assert rows is not None
+        assert rows[111:112, :][0, 13] == value
+
+
 def test_a_file_that_is_another_one_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(bytes(999))
-    rows = Rows(str(file), "999-0", 0, (3, 5), (20, 4), "<f4")
+    rows = Rows(str(file), "999-0", "", 0, (3, 5), (20, 4), "<f4")
     with pytest.raises(BackendError, match="does not see"):
         rows[0:1, :]
 
