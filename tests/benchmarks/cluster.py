@@ -1,8 +1,8 @@
 """What a cluster on one machine costs: one long attention on 2 local workers, and in process.
 
 `python tests/benchmarks/cluster.py [N …]`: N queries and keys of width 64, one head, float32; by
-default 32768. Both, in turn, are timed inside one process, from the opened files to the output, the cluster
-with its connection and its checks; the workers run before. Prints the ratio of the best times.
+default 32768. Both are timed in turn, from the opened files to the output, the cluster with its
+connection and its checks; the workers run before. Prints the ratio of the best times.
 """
 
 import os
