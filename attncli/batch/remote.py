@@ -31,8 +31,8 @@ from attncli.machine import free_memory
 
 SECOND = 1.0
 """Seconds that the jobs of a chunk should take together."""
-FIRST, MOST = 4, 2000
-"""Jobs of the first chunks, and the most of a chunk."""
+MOST = 2000
+"""Jobs of a chunk; of the first ones, whose time is not known, one."""
 CHECKED = 16
 """Jobs whose inputs are compared before any work is done."""
 
@@ -174,7 +174,7 @@ class Workers:
             self._send(Chunk([self._suspects.pop()], alone=True))
 
     def _chunk(self, until: float) -> list[Job]:
-        size = FIRST
+        size = 1
         if self._done:
             size = max(1, min(MOST, round(SECOND * self._done / max(self._seconds, 1e-6))))
         jobs: list[Job] = []

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import FileIO
 from secrets import token_hex
 from typing import Any
 
@@ -45,19 +46,18 @@ def read_at(where: str, start: int, stop: int) -> bytes:
         file_system, path = _remote(where)
         content: bytes = file_system.cat_file(path, start=start, end=stop)
     else:
-        descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-            content = b"".join(_pieces(descriptor, start, stop))
-        finally:
-            os.close(descriptor)
+        with open(where, "rb", buffering=0) as file:
+            file.seek(start)
+            content = b"".join(_pieces(file, stop - start))
     if len(content) < stop - start:
         raise OSError(f"{where} is cut short")
     return content
 
 
-def _pieces(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
-    while start < stop and (piece := os.pread(descriptor, stop - start, start)):
-        start += len(piece)
+def _pieces(file: FileIO, size: int) -> Iterator[bytes]:
+    """The next bytes of a file; the system may give them in parts."""
+    while size and (piece := file.read(size)):
+        size -= len(piece)
         yield piece
 
 

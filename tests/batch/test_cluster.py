@@ -97,6 +97,46 @@ def test_what_is_done_is_skipped_here_and_there(
     assert contents(here / "out") == expected
 
 
+def test_jobs_that_take_too_long_fail(cluster: Cluster, here: Path) -> None:
+    make_inputs(here / "in", 3)
+    options = ("--timeout", "1e-9", "--retries", "1", "--cluster", cluster.address)
+    assert batch("in/0000.npz", "in/0002.npz", "-o", "out/{stem}.npy", *options) == 1
+    report = records(here / "report.jsonl")
+    assert [(one["status"], one["exit_code"]) for one in report] == [("failed", 6)] * 2
+    assert "out/0002.npy takes longer than 1e-09 s" in report[1]["error"]
+    assert contents(here / "out") == {}
+
+
+def test_a_run_that_stops_at_the_first_failure_stops(cluster: Cluster, here: Path) -> None:
+    names = slow_inputs(here / "in")
+    np.savez(names[0], query=np.ones((2, 3)), key=np.ones((5, 7)), value=np.ones((5, 7)))
+    options = ("--fail-fast", "--cluster", cluster.address)
+    assert batch(*names, "-o", "out/{stem}.npz", *options) == 1
+    counts = [statuses(here / "report.jsonl").count(one) for one in ("failed", "waiting")]
+    assert counts[0] == 1
+    assert counts[1] > 0
+
+
+def test_what_would_replace_a_file_of_others_is_refused(cluster: Cluster, here: Path) -> None:
+    make_inputs(here / "in", 1)
+    (here / "out").mkdir()
+    (here / "out/0000.npy").write_bytes(b"mine")
+    command = ("in/0000.npz", "-o", "out/{stem}.npy", "--cluster", cluster.address)
+    assert batch(*command) == 5
+    assert contents(here / "out") == {"0000.npy": b"mine"}
+    assert batch(*command, "--force") == 0
+
+
+def test_outputs_larger_than_what_is_staged_come_back(cluster: Cluster, here: Path) -> None:
+    rng = np.random.default_rng(5)
+    query, key, value = (rng.normal(size=(601, 3)) for _ in range(3))
+    np.savez("big.npz", query=query, key=key, value=value)
+    for out, more in (("here", ()), ("there", ("--cluster", cluster.address))):
+        assert batch("big.npz", "-o", out + "/{stem}.npz", "--report", f"{out}.jsonl", *more) == 0
+    assert contents(here / "here") == contents(here / "there")
+    assert (here / "there/big.npz").stat().st_size > 2 << 20
+
+
 def test_a_second_run_on_a_report_is_refused(cluster: Cluster, here: Path) -> None:
     from attncli.batch.journal import Journal
 
