@@ -127,15 +127,10 @@ class Cluster:
             ) from None
         self.refuse_plain(client.nthreads(), "a worker")
         expected = versions()
-        wrong = {}
-        for worker, found in asked(client, _probe()).items():
-            other = [
-                f"{name} {has}, here {expected[name]}" if has else f"no {name}"
-                for name, has in found.items()
-                if has != expected[name]
-            ]
-            if other:
-                wrong[worker] = "; ".join(other)
+        answers = asked(client, _probe())
+        wrong = {
+            worker: other for worker, found in answers.items() if (other := _other(found, expected))
+        }
         if wrong:
             raise BackendError(
                 f"{len(wrong)} of {len(client.nthreads())} workers cannot do it: {named(wrong)}",
@@ -153,9 +148,17 @@ def versions() -> dict[str, str]:
 
 def refuse_other_versions(expected: Mapping[str, str]) -> None:
     """Called on a worker, which may have come after the others were asked."""
-    found = versions()
-    if found != expected:
-        raise BackendError(f"a worker has {found}", expected=f"{dict(expected)}")
+    if other := _other(versions(), expected):
+        raise BackendError(f"a worker that came later has {other}", hint="stop it, and run again")
+
+
+def _other(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """What a worker has that is not as here; empty where nothing is."""
+    return "; ".join(
+        f"{name} {has}, here {expected[name]}" if has else f"no {name}"
+        for name, has in found.items()
+        if has != expected[name]
+    )
 
 
 def _probe() -> Callable[[], dict[str, str]]:

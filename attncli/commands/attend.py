@@ -61,6 +61,8 @@ def attend(
 ) -> None:
     """Compute a problem and show every step."""
     if simulate is not None:
+        if options.cluster is not None:
+            raise UsageError("--simulate with --cluster: its steps are not made of tiles")
         from attncli.commands.verify import simulated
 
         simulated(problem, simulate, options)

@@ -152,6 +152,12 @@ FLAGS = (
 )
 
 
+BESIDE_CLUSTER = {
+    flag.name: flag.names[0] for flag in FLAGS if flag.panel == CLUSTER and flag.name != "cluster"
+}
+"""What means nothing without `--cluster`."""
+
+
 class Options:
     """What the command line chose."""
 
@@ -229,6 +235,9 @@ class Options:
     def on_cluster(self) -> "Cluster | None":
         """`--cluster` and what belongs to it; None: here."""
         if self.cluster is None:
+            for name, flag in BESIDE_CLUSTER.items():
+                if self.values[name]:
+                    raise UsageError(f"{flag} without --cluster")
             return None
         from attncli.batch.cluster import Cluster
 

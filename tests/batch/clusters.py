@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
 
@@ -98,3 +100,14 @@ def until_done(report: Path, n: int) -> None:
     while not report.exists() or report.read_bytes().count(b'"ok"') < n:
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def long_inputs(n_queries: int, n_keys: int, *leading: int) -> None:
+    """q.npy, k.npy and v.npy in the current directory."""
+    rng = np.random.default_rng(n_queries)
+    for name, shape in (
+        ("q", (*leading, n_queries, 127)),
+        ("k", (*leading, n_keys, 127)),
+        ("v", (*leading, n_keys, 7)),
+    ):
+        np.save(name, rng.normal(size=shape).astype(np.float32))

@@ -1,9 +1,7 @@
 """Jobs and long problems on a Dask cluster of real processes, some of which are killed."""
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,8 @@ from attncli.batch import cluster as reached
 from attncli.batch.cluster import Cluster as Reached
 from attncli.batch.cluster import check_inputs, is_here, refuse_other_versions
 from attncli.commands.boundary import run
-from attncli.core.attention import Attention
 from attncli.errors import BackendError, UsageError
-from tests.batch.clusters import Cluster, kill, until_done
+from tests.batch.clusters import Cluster, kill, long_inputs, until_done
 from tests.batch.jobs import batch, contents, finished, make_inputs, process, records, statuses
 
 pytest.importorskip("distributed")
@@ -29,20 +26,6 @@ import os
 from attncli.batch import remote, work
 remote.run_job = lambda job, *rest: os._exit(9) if "0005" in job.output else work.run(job, *rest)
 """
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster")) as two:
-        two.add_worker()
-        two.add_worker()
-        yield two
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def slow_inputs(directory: Path) -> list[str]:
@@ -147,148 +130,6 @@ def test_a_second_run_on_a_report_is_refused(cluster: Cluster, here: Path) -> No
     assert code == 75
 
 
-def attended(here: Path, name: str, *arguments: str) -> bytes:
-    """The bytes of an output."""
-    assert run(["attend", "q.npy", "k.npy", "v.npy", "-q", "-o", name, *arguments]) == 0
-    return (here / name).read_bytes()
-
-
-def long_inputs(n_queries: int, n_keys: int, *leading: int) -> None:
-    rng = np.random.default_rng(n_queries)
-    for name, shape in (
-        ("q", (*leading, n_queries, 127)),
-        ("k", (*leading, n_keys, 127)),
-        ("v", (*leading, n_keys, 7)),
-    ):
-        np.save(name, rng.normal(size=shape).astype(np.float32))
-
-
-LONG = {
-    "queries": (2300, 2503, (), ("--tile", "64")),
-    "causal": (2503, 2503, (), ("--tile", "64", "--causal", "--set", "bias.alibi=true")),
-    "heads": (
-        211,
-        1009,
-        (2, 3),
-        (
-            "--tile",
-            "32",
-        ),
-    ),
-    "sigmoid": (37, 2503, (), ("--tile", "64", "--normalizer", "sigmoid")),
-    "cosine": (2300, 2503, (), ("--tile", "64", "--similarity", "cosine")),
-}
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_a_long_attention_has_the_bytes_of_this_machine(
-    name: str, cluster: Cluster, here: Path
-) -> None:
-    n_queries, n_keys, leading, options = LONG[name]
-    long_inputs(n_queries, n_keys, *leading)
-    there = attended(here, "there.npy", *options, "--cluster", cluster.address)
-    assert there == attended(here, "here.npy", *options, "--threads", "1")
-
-
-@pytest.mark.parametrize("n_queries", [61, 2503], ids=["keys split", "queries split"])
-def test_rows_come_from_urls(n_queries: int, cluster: Cluster, here: Path) -> None:
-    long_inputs(n_queries, 2503, 3)
-    options = ("-q", "--tile", "16", "--cluster", cluster.address)
-    urls = [f"file://{here}/{name}.npy" for name in "qkv"]
-    assert run(["attend", *urls, "-o", "urls.npy", *options]) == 0
-    assert Path("urls.npy").read_bytes() == attended(here, "paths.npy", *options)
-
-
-LOST = {
-    "similarity": (("--similarity", "cosine"), 7, "is only read by rows"),
-    "steps": (("--steps", "key,output", "--format", "json"), 7, "is only read by rows"),
-    "projected": (("--set", "zero_key=true", "--steps", "output"), 7, "is only read by rows"),
-    "dtype": (("--dtype", "float64"), 2, "is not converted"),
-    "mask": (("--mask", "file:///m.npy"), 2, "cannot stay where it is"),
-    "none": (("--set", "key=file:///none.npy"), 2, "cannot be read"),
-}
-
-
-@pytest.mark.parametrize("name", LOST)
-def test_what_lies_under_a_url_is_never_taken_for_zeros(
-    name: str, cluster: Cluster, here: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    long_inputs(61, 503)
-    options, code, words = LOST[name]
-    urls = [f"file://{here}/{name}.npy" for name in "qkv"]
-    assert run(["attend", *urls, "--cluster", cluster.address, *options]) == code
-    captured = capfd.readouterr()
-    assert words in captured.err
-    assert not captured.out
-
-
-def test_nan_under_a_url_is_refused(
-    cluster: Cluster, here: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    long_inputs(61, 503)
-    key = np.load("k.npy")
-    key[499, 3] = np.nan
-    np.save("k.npy", key)
-    urls = [f"file://{here}/{name}.npy" for name in "qkv"]
-    options = ("--steps", "output", "--cluster", cluster.address)
-    assert run(["attend", *urls, *options]) == 4
-    assert "k.npy holds NaN or infinity" in capfd.readouterr().err
-
-
-SPANS = {
-    "plain": (),
-    "window": ("--window", "[900, 100]", "--align", "bottom-right"),
-    "uniform": ("--window", "[3, 0]", "--align", "top-left", "--set", "masked_row=uniform"),
-    "sink": ("--set", "sink=0.5", "--temperature", "2"),
-}
-
-
-@pytest.mark.parametrize("name", SPANS)
-def test_few_queries_have_their_keys_split(name: str, cluster: Cluster, here: Path) -> None:
-    long_inputs(61, 4099)
-    options = ("--tile", "32", *SPANS[name])
-    if name == "uniform":
-        options += ("--key-lengths", "0")
-    attended(here, "there.npy", *options, "--cluster", cluster.address)
-    attended(here, "here.npy", *options)
-    np.testing.assert_allclose(np.load("there.npy"), np.load("here.npy"), rtol=2e-5, atol=2e-6)
-
-
-@pytest.mark.parametrize("n_queries", [61, 2300], ids=["keys split", "queries split"])
-def test_bytes_do_not_depend_on_workers_nor_on_their_death(n_queries: int, here: Path) -> None:
-    from attncli.batch.spread import Spread
-    from attncli.files.problem import open_problem
-    from attncli.solve import solve
-
-    long_inputs(n_queries, 6007)
-    problem = open_problem(("q.npy", "k.npy", "v.npy"), {})
-    assert isinstance(problem, Attention)
-
-    def computed(progress: Callable[[int, int], None] | None = None) -> bytes:
-        with Reached(own.address).client() as client:
-            trace = solve(
-                problem, backend=Spread(client, problem), tile=16, keep=(), progress=progress
-            )
-        return bytes(np.asarray(trace.output).tobytes())
-
-    killed: list[int] = []
-
-    def kill_one(done: int, total: int) -> None:
-        if not killed:
-            killed.append(total - done)
-            own.kill_worker()
-
-    with Cluster(here / "own") as own:
-        own.add_worker()
-        alone = computed()
-        own.add_worker()
-        with Reached(own.address).client() as client:
-            client.wait_for_workers(2, timeout=30)
-        assert computed() == alone
-        assert computed(kill_one) == alone
-        assert killed[0] > 0
-
-
 def test_a_worker_that_dies_loses_no_job(here: Path) -> None:
     command = (*slow_inputs(here / "in"), "-o", "out/{stem}.npz")
     assert batch(*command, "--report", "quiet.jsonl", "--force") == 0
@@ -330,6 +171,21 @@ def test_without_its_scheduler_a_run_ends_and_the_next_one_goes_on(
     assert contents(here / "out") == there
 
 
+def test_a_run_that_is_killed_is_finished_by_the_next_one(cluster: Cluster, here: Path) -> None:
+    command = (*slow_inputs(here / "in"), "-o", "out/{stem}.npz", "--cluster", cluster.address)
+    with process(*command) as running:
+        until_done(here / "report.jsonl", 3)
+        running.kill()
+    again = finished(*command)
+    assert again.returncode == 0, again.stderr
+    there = contents(here / "out")
+    assert len(there) == N_SLOW
+    skipped = int(again.stderr.rpartition("failed, ")[2].split()[0])
+    assert 3 <= skipped < N_SLOW
+    assert batch(*command[:-2], "--report", "local.jsonl", "--force") == 0
+    assert contents(here / "out") == there
+
+
 def test_a_job_that_kills_its_workers_fails_alone(here: Path) -> None:
     make_inputs(here / "in", N_JOBS)
     (here / "poison.py").write_text(POISON)
@@ -367,17 +223,17 @@ def test_workers_of_another_version_are_named(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    ours = reached.versions()
-    monkeypatch.setattr(reached, "versions", lambda: {**ours, "NumPy": "1.0"})
+    theirs = np.__version__
+    monkeypatch.setattr(np, "__version__", "1.0")
     long_inputs(3, 5)
     command = ["attend", "q.npy", "k.npy", "v.npy", "--cluster", cluster.address]
     assert run(command) == 7
-    assert f"(NumPy {np.__version__}, here 1.0)" in capfd.readouterr().err
+    assert f"(NumPy {theirs}, here 1.0)" in capfd.readouterr().err
 
 
 def test_a_worker_that_comes_later_is_asked_too() -> None:
     refuse_other_versions(reached.versions())
-    with pytest.raises(BackendError, match="a worker has"):
+    with pytest.raises(BackendError, match="a worker that came later has attncli"):
         refuse_other_versions({**reached.versions(), "attncli": "0.0"})
 
 
@@ -465,26 +321,13 @@ def test_without_dask_the_command_that_installs_it_is_told(
     assert "pip install 'attncli[dask]'" in capfd.readouterr().err
 
 
-UNFIT = {
-    "--threads": (("--threads", "2"), 2),
-    "--tile none": (("--tile", "none"), 2),
-    "--backend": (("--backend", "torch"), 2),
-    "steps": (("--steps", "weights"), 7),
-    "half of TLS": (("--tls-key", "q.npy"), 2),
-}
-
-
-@pytest.mark.parametrize("name", UNFIT)
-def test_options_that_mean_nothing_on_a_cluster(name: str, cluster: Cluster, here: Path) -> None:
-    long_inputs(3, 5)
-    options, code = UNFIT[name]
-    command = ["attend", "q.npy", "k.npy", "v.npy", "--cluster", cluster.address]
-    assert run([*command, *options]) == code
-
-
-def test_what_has_no_tiles_is_left_to_batch(
-    cluster: Cluster, here: Path, capfd: pytest.CaptureFixture[str]
+def test_options_that_mean_nothing_without_a_cluster(
+    here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    Path("p.json").write_text(json.dumps({"query": [[1, 0]], "key": [[1, 0], [0, 1]]}))
-    assert run(["attend", "p.json", "--cluster", cluster.address]) == 7
-    assert "attncli batch --cluster" in capfd.readouterr().err
+    long_inputs(3, 5)
+    for option in (["--insecure"], ["--tls-cert", "c.pem"]):
+        assert run(["attend", "q.npy", "k.npy", "v.npy", *option]) == 2
+        assert f"{option[0]} without --cluster" in capfd.readouterr().err
+    make_inputs(here / "in", 1)
+    assert batch("in/0000.npz", "-o", "o/{stem}.npy", "--insecure") == 2
+    assert batch("in/0000.npz", "-o", "o/{stem}.npy", "-j", "2", "--cluster", "tcp://[::1]:1") == 2
