@@ -50,12 +50,12 @@ class Parcel(Stage):
 
 
 @cache
-def _gate() -> Gate:
-    """The memory of this worker's process, shared by its threads."""
+def _gate(most: int | None) -> Gate:
+    """The memory of this worker's process, shared by its threads: at most `most` bytes."""
     from distributed import get_worker
 
-    limit = getattr(get_worker().memory_manager, "memory_limit", None)
-    return Gate(min(free_memory(), limit or free_memory()))
+    limit = getattr(get_worker().memory_manager, "memory_limit", None)  # 0 and None: there is none
+    return Gate(min(n for n in (free_memory(), limit or None, most) if n is not None))
 
 
 @cache
@@ -67,25 +67,29 @@ def blas_of_one_thread() -> Any:
 
 
 def do(
-    jobs: list[tuple[Job, bool]], settings: Settings, fail_fast: bool, expected: Mapping[str, str]
+    jobs: list[tuple[Job, bool]],
+    settings: Settings,
+    max_memory: int | None,
+    fail_fast: bool,
+    expected: Mapping[str, str],
 ) -> list[tuple[Record, bytes | None]]:
     """On a worker: do some jobs; whatever fails is in the records. `jobs` say what is ours."""
     refuse_other_versions(expected)
     blas_of_one_thread()
     done = []
     for job, ours in jobs:
-        record, content = _attempts(job, settings, ours)
+        record, content = _attempts(job, settings, ours, _gate(max_memory))
         done.append((record, content))
         if record.status == "failed" and fail_fast:
             break
     return done
 
 
-def _attempts(job: Job, settings: Settings, ours: bool) -> tuple[Record, bytes | None]:
+def _attempts(job: Job, settings: Settings, ours: bool, gate: Gate) -> tuple[Record, bytes | None]:
     for attempt in range(settings.retries + 1):
         if attempt:
             sleep(min(PAUSE * 2**attempt, LONGEST_PAUSE))
-        parcel, gate = Parcel(), _gate()
+        parcel = Parcel()
         go_on = _until(settings.timeout)
         around = Surroundings(parcel, gate.total, gate.reserve, go_on, go_on, ours)
         try:
@@ -124,6 +128,8 @@ class Workers:
     run: Run
     client: Client
     fail_fast: bool = False
+    max_memory: int | None = None
+    """Bytes that the jobs of a worker may take together; None: what it has."""
     _suspects: list[Job] = field(default_factory=list)
     """Jobs whose workers died: each is tried again when nothing else is on the cluster, so that
     what dies then dies of this job."""
@@ -190,7 +196,9 @@ class Workers:
     def _send(self, chunk: Chunk) -> None:
         jobs = chunk.jobs
         sent = [(replace(job, base=job.base.absolute()), self.run.ours(job)) for job in jobs]
-        number = self._flights.send(chunk, do, sent, self._settings, self.fail_fast, self._versions)
+        number = self._flights.send(
+            chunk, do, sent, self._settings, self.max_memory, self.fail_fast, self._versions
+        )
         self.run.running[number] = jobs[0].output
 
     def _land(self) -> None:

@@ -248,7 +248,8 @@ def _run(
                 else:
                     from attncli.batch.remote import Workers
 
-                    Workers(run, client, fail_fast).work(progress.tick)
+                    limit = options.memory_limit()
+                    Workers(run, client, fail_fast, limit).work(progress.tick)
             finally:
                 run.close()
     finally:

@@ -90,6 +90,16 @@ def test_jobs_that_take_too_long_fail(cluster: Cluster, here: Path) -> None:
     assert contents(here / "out") == {}
 
 
+def test_jobs_that_need_too_much_memory_fail(cluster: Cluster, here: Path) -> None:
+    make_inputs(here / "in", 1)
+    slow = slow_inputs(here / "slow")
+    options = ("--max-memory", "100kB", "--cluster", cluster.address)
+    assert batch("in/0000.npz", slow[7], "-o", "out/{stem}.npz", *options) == 1
+    report = records(here / "report.jsonl")
+    assert [(one["status"], one["exit_code"]) for one in report] == [("ok", 0), ("failed", 6)]
+    assert "100 kB are allowed" in report[1]["error"]
+
+
 def test_a_run_that_stops_at_the_first_failure_stops(cluster: Cluster, here: Path) -> None:
     names = slow_inputs(here / "in")
     np.savez(names[0], query=np.ones((2, 3)), key=np.ones((5, 7)), value=np.ones((5, 7)))
