@@ -143,9 +143,9 @@ class Workers:
         self._flights: Flights[Chunk] = Flights(self.client)
         self._todo = iter(self.run.jobs)
         self._exhausted = False
-        self._versions = versions()
         settings = self.run.settings
-        self._settings = replace(settings, flags=located(settings.flags, here))
+        settings = replace(settings, flags=located(settings.flags, here))
+        self._common = (settings, self.max_memory, self.fail_fast, versions())
 
     def work(self, tick: Callable[[], None]) -> None:
         """Do the jobs; `tick` is called every now and then. Raises what ended the run early."""
@@ -176,7 +176,8 @@ class Workers:
             if jobs := self._chunk(until):
                 self._send(Chunk(jobs))
                 room -= 1
-        if self._suspects and not len(self._flights) and not self._stopped:
+        alone = self._exhausted and not len(self._flights)
+        if self._suspects and alone and not self._stopped:
             self._send(Chunk([self._suspects.pop()], alone=True))
 
     def _chunk(self, until: float) -> list[Job]:
@@ -196,9 +197,7 @@ class Workers:
     def _send(self, chunk: Chunk) -> None:
         jobs = chunk.jobs
         sent = [(replace(job, base=job.base.absolute()), self.run.ours(job)) for job in jobs]
-        number = self._flights.send(
-            chunk, do, sent, self._settings, self.max_memory, self.fail_fast, self._versions
-        )
+        number = self._flights.send(chunk, do, sent, *self._common)
         self.run.running[number] = jobs[0].output
 
     def _land(self) -> None:
