@@ -181,7 +181,10 @@ def _probe() -> Callable[[], dict[str, str]]:
 
 def asked(client: Client, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
     """What every worker answers; raises `BackendError` for those that cannot."""
-    answers: dict[str, Any] = client.run(function, *arguments, on_error="return")
+    try:
+        answers: dict[str, Any] = client.run(function, *arguments, on_error="return")
+    except Exception as error:
+        raise gone(error) from error
     failed = {worker: _why(it) for worker, it in answers.items() if isinstance(it, Exception)}
     if failed:
         raise BackendError(f"{len(failed)} of {len(answers)} workers fail: {named(failed)}")

@@ -61,13 +61,16 @@ class Flights(Generic[Cargo]):
     def send(self, cargo: Cargo, function: Callable[..., Any], *arguments: Any) -> int:
         """Have a function called on some worker; the flight's number."""
         number, self._count = self._count, self._count + 1
-        try:
-            future = self.client.submit(called, function, *arguments, pure=False)
-        except Exception as error:
-            raise gone(error) from error
-        self._flying[number] = (future, cargo)
+        self._flying[number] = (self.shared(called, function, *arguments), cargo)
         self._await(number)
         return number
+
+    def shared(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The future of a call, which may be an argument of what is sent."""
+        try:
+            return self.client.submit(function, *arguments, pure=False)
+        except Exception as error:
+            raise gone(error) from error
 
     def landed(self, patience: float) -> Landed[Cargo] | None:
         """What is back within so many seconds.

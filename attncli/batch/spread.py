@@ -167,7 +167,7 @@ class Spread(NumpyBackend):
                 raise _changed(url)
             check_inputs(self.client, sorted(files - self._seen))
             self._seen |= files
-            self._unit = (unit, self.client.submit(held, sent, pure=False))
+            self._unit = (unit, self._flights.shared(held, sent))
         return self._unit[1]
 
     def _land(self) -> Iterator[int]:

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from attncli.batch.cluster import Cluster as Reached
+from attncli.batch.spread import Spread
 from attncli.commands.boundary import run
 from attncli.core.attention import Attention
-from tests.batch.clusters import Cluster, long_inputs
+from attncli.errors import BackendError
+from attncli.files.problem import open_problem
+from attncli.solve import solve
+from tests.batch.clusters import Cluster, kill, long_inputs
 
 pytest.importorskip("distributed")
 
@@ -112,12 +116,26 @@ def test_few_queries_have_their_keys_split(name: str, cluster: Cluster, here: Pa
     np.testing.assert_allclose(np.load("there.npy"), np.load("here.npy"), rtol=2e-5, atol=2e-6)
 
 
+def test_without_its_scheduler_a_computation_ends(here: Path) -> None:
+    long_inputs(2300, 6007)
+    problem = open_problem(("q.npy", "k.npy", "v.npy"), {})
+    assert isinstance(problem, Attention)
+    with Cluster(here / "own") as own:
+        own.add_worker()
+        with Reached(own.address).client() as client:
+            engine = Spread(client, problem)
+            with pytest.raises(BackendError, match="the connection to the scheduler is lost"):
+                solve(
+                    problem,
+                    backend=engine,
+                    tile=16,
+                    keep=(),
+                    progress=lambda done, total: kill(own.scheduler),
+                )
+
+
 @pytest.mark.parametrize("n_queries", [61, 2300], ids=["keys split", "queries split"])
 def test_bytes_do_not_depend_on_workers_nor_on_their_death(n_queries: int, here: Path) -> None:
-    from attncli.batch.spread import Spread
-    from attncli.files.problem import open_problem
-    from attncli.solve import solve
-
     long_inputs(n_queries, 6007)
     problem = open_problem(("q.npy", "k.npy", "v.npy"), {})
     assert isinstance(problem, Attention)
