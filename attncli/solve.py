@@ -15,6 +15,7 @@ from attncli.core.step import BESIDE, ON_REQUEST, Array, Step, run
 from attncli.errors import AttncliError, InputError, LimitError, Place
 
 if TYPE_CHECKING:
+    from attncli.backends import Backend
     from attncli.core.attention import Attention
     from attncli.core.tiled import Into
     from attncli.formats.titles import Title
@@ -106,7 +107,7 @@ WHOLE = frozenset({"query", "key", "value", "heads", "joined", "output"})
 def solve(
     problem: Problem,
     *,
-    backend: str = "numpy",
+    backend: "str | Backend" = "numpy",
     threads: int | None = None,
     notation: Notation | None = None,
     keep: Collection[str] | None = None,
@@ -131,7 +132,7 @@ def solve(
     Raises `LimitError` before anything is computed where the kept steps need more than
     `max_memory` bytes (what is free by default).
     """
-    machine = find(backend)
+    machine = find(backend) if isinstance(backend, str) else backend
     # What changes steps wants them all.
     plan = _plan(problem, keep, tile if change is None else "none", queries)
     keep = None if plan.keep is None else {*plan.keep, "output"}

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from attncli.batch.jobs import Job
 from attncli.batch.journal import Record
 from attncli.batch.run import Run
+from attncli.batch.settings import Settings
 from attncli.batch.work import AbandonedError, Surroundings
 from attncli.batch.work import run as run_job
 from attncli.errors import LimitError
@@ -35,6 +36,18 @@ PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 class TimeLimitError(LimitError):
     """A job took longer than `--timeout`."""
+
+
+def too_slow(job: Job, settings: Settings) -> Record:
+    """What became of a job that took longer than it may."""
+    timeout = settings.timeout or 0
+    error = TimeLimitError(
+        f"{job.output} takes longer than {timeout:g} s",
+        hint="--timeout SECONDS allows more",
+        place=job.place,
+    )
+    lines, parameters = "\n".join(error.lines()), settings.parameters(job)
+    return Record(job.index, job.output, "failed", timeout, lines, error.exit_code, parameters)
 
 
 @dataclass
@@ -231,27 +244,8 @@ class Threads:
             if attempt < self.run.settings.retries:
                 self._again.append((job, attempt + 1))
             else:
-                self._take_in(self._too_slow(job))
+                self._take_in(too_slow(job, self.run.settings))
             self._start(1)
-
-    def _too_slow(self, job: Job) -> Record:
-        timeout = self.run.settings.timeout or 0
-        error = TimeLimitError(
-            f"{job.output} takes longer than {timeout:g} s",
-            hint="--timeout SECONDS allows more",
-            place=job.place,
-        )
-        lines = "\n".join(error.lines())
-        settings = self.run.settings
-        return Record(
-            job.index,
-            job.output,
-            "failed",
-            timeout,
-            lines,
-            error.exit_code,
-            settings.parameters(job),
-        )
 
     def _settle(self) -> None:
         """Put in place what is finished, every second."""

@@ -20,7 +20,7 @@ from attncli.core.step import Array, Step
 from attncli.errors import AttncliError, known
 from attncli.files.build import build
 from attncli.files.commit import commit
-from attncli.files.snapshot import SMALL, Snapshot, hash_of, taking
+from attncli.files.snapshot import Snapshot, hash_of, taking
 from attncli.files.staging import Stage
 from attncli.formats import render
 from attncli.formats.chosen import known_steps, names
@@ -175,7 +175,7 @@ def _written(path: Path, format: str, trace: Trace, display: Display, around: Su
         text = render(trace, display, format).rstrip("\n") + "\n"
         return around.stage.add(path, text.encode("utf-8"), force=around.ours)
     arrays = arrays_of(trace, display, steps=format != "npy")
-    if sum(array.nbytes for array in arrays.values()) <= SMALL:
+    if sum(array.nbytes for array in arrays.values()) <= around.stage.most:
         buffer = BytesIO()
         write_arrays(format, buffer, arrays)
         return around.stage.add(path, buffer.getvalue(), force=around.ours)

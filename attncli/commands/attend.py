@@ -1,14 +1,28 @@
 """`attend`: the main job."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.options import (
+    CLUSTER,
+    COMPUTATION,
+    DISPLAY,
+    MACHINE,
+    OUTPUT,
+    Options,
+    accepts,
+)
+from attncli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from attncli.backends import Backend
+    from attncli.core.problem import Problem
     from attncli.core.tiled import Into
-    from attncli.solve import Trace
+    from attncli.solve import Tile, Trace
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -20,7 +34,7 @@ attncli attend q.npy k.npy v.npy --causal --align bottom-right -o out.npz
 attncli attend data.npz --similarity cosine --focus 3 --format json"""
 
 
-@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE)
+@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, CLUSTER)
 def attend(
     problem: Annotated[
         list[str],
@@ -47,6 +61,8 @@ def attend(
 ) -> None:
     """Compute a problem and show every step."""
     if simulate is not None:
+        if options.cluster is not None:
+            raise UsageError("--simulate with --cluster: its steps are not made of tiles")
         from attncli.commands.verify import simulated
 
         simulated(problem, simulate, options)
@@ -60,20 +76,21 @@ def attend(
     destination = Destination.of(options)
     opened = options.problem(problem)
     display = options.display(opened, to_file=destination.path is not None)
+    keep = destination.kept(display, opened)
     seconds = 0.0
 
     def compute(into: "Into | None") -> "Trace":
         nonlocal seconds
         started = perf_counter()
-        with rows_done(quiet=options.quiet) as progress:
+        with rows_done(quiet=options.quiet) as progress, _engine(options, opened, keep) as engine:
             made = solve(
                 opened,
-                backend=options.backend,
+                backend=engine[0],
                 threads=options.n_threads(),
                 notation=options.notation,
-                keep=destination.kept(display, opened),
+                keep=keep,
                 max_memory=options.memory_limit(),
-                tile=options.tiling(),
+                tile=engine[1],
                 queries=display.rows(),
                 progress=progress,
                 into=into,
@@ -83,5 +100,23 @@ def attend(
 
     trace = destination.write(compute, opened, display)
     if options.verbose and not options.quiet:
-        destination.say(f"computed in {seconds:.3g} s on {options.backend}")
+        destination.say(f"computed in {seconds:.3g} s on {options.cluster or options.backend}")
     destination.suggest(trace, problem)
+
+
+@contextmanager
+def _engine(
+    options: Options, problem: "Problem", keep: "Collection[str] | None"
+) -> "Iterator[tuple[str | Backend, Tile]]":
+    """What computes, and by which tiles."""
+    cluster = options.on_cluster()
+    if cluster is None:
+        yield options.backend, options.tiling()
+        return
+    from attncli.batch.spread import Spread, tiled_by
+
+    if options.backend != "numpy":
+        raise UsageError(f"--backend {options.backend} with --cluster: workers have NumPy")
+    attention, tile = tiled_by(problem, options.tiling(), keep)
+    with cluster.client() as client:
+        yield Spread(client, attention), tile

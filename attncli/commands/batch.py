@@ -1,15 +1,25 @@
 """`batch`: many jobs, resumable."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.options import (
+    CLUSTER,
+    COMPUTATION,
+    DISPLAY,
+    MACHINE,
+    OUTPUT,
+    Options,
+    accepts,
+)
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
+    from attncli.batch.cluster import Client
     from attncli.batch.jobs import Manifest
     from attncli.batch.run import Run
     from attncli.batch.settings import Settings
@@ -25,7 +35,7 @@ attncli batch jobs.yaml
 attncli batch data/*.npz -o 'out/{stem}-{temperature}.npz' --sweep temperature=0.5,1,2 --dry-run"""
 
 
-@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, but=("focus", "color", "width", "output"))
+@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, CLUSTER, but=("focus", "color", "width", "output"))
 def batch(
     sources: Annotated[
         list[str],
@@ -133,7 +143,8 @@ def batch(
 
         listing(manifest, settings, path, _n_threads(jobs) or cores(), options)
         return
-    run = _run(manifest, settings, path, _n_threads(jobs), fail_fast, options)
+    with _cluster(jobs, options) as client:
+        run = _run(manifest, settings, path, _n_threads(jobs), fail_fast, options, client)
     if run.counts.failed:
         raise typer.Exit(1)
 
@@ -189,6 +200,16 @@ def _n_threads(jobs: int | None) -> int | None:
     return jobs
 
 
+def _cluster(jobs: int | None, options: Options) -> "AbstractContextManager[Client | None]":
+    """A connection to the cluster; None for this machine."""
+    cluster = options.on_cluster()
+    if cluster is None:
+        return nullcontext()
+    if jobs is not None:
+        raise UsageError("-j with --cluster", hint="dask worker --nthreads N")
+    return cluster.client()
+
+
 def _run(
     manifest: "Manifest",
     settings: "Settings",
@@ -196,6 +217,7 @@ def _run(
     n_threads: int | None,
     fail_fast: bool,
     options: Options,
+    client: "Client | None",
 ) -> "Run":
     from threadpoolctl import threadpool_limits
 
@@ -217,9 +239,14 @@ def _run(
     try:
         # Jobs side by side already fill the machine; and the bytes do not depend on -j.
         with threadpool_limits(options.n_threads() or 1), progress:
-            threads = Threads(run, n_threads, machine.free_memory(), fail_fast)
             try:
-                threads.work(progress.tick)
+                if client is None:
+                    Threads(run, n_threads, machine.free_memory(), fail_fast).work(progress.tick)
+                else:
+                    from attncli.batch.remote import Workers
+
+                    limit = options.memory_limit()
+                    Workers(run, client, fail_fast, limit).work(progress.tick)
             finally:
                 run.close()
     finally:

@@ -19,6 +19,7 @@ from attncli.files.schema import KEYS
 from attncli.files.types import Boolean
 
 if TYPE_CHECKING:
+    from attncli.batch.cluster import Cluster
     from attncli.core.problem import Notation, Problem
     from attncli.files.types import Entry
     from attncli.formats.display import Display
@@ -28,6 +29,7 @@ LONGEST_METAVAR = 20
 """Longer ones are spelled out in the help text instead."""
 
 COMPUTATION, DISPLAY, OUTPUT, MACHINE = "Computation", "Display", "Output", "Machine"
+CLUSTER = "Cluster"
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,33 @@ FLAGS = (
         "refuse to take more, such as 500MB or 2GiB (default: what is free)",
         "SIZE",
     ),
+    Flag(
+        "cluster",
+        str | None,
+        CLUSTER,
+        ("--cluster",),
+        "compute on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT or a scheduler file",
+        "ADDRESS|FILE",
+    ),
+    Flag(
+        "insecure",
+        bool,
+        CLUSTER,
+        ("--insecure",),
+        "let plain tcp leave this machine",
+        " ",
+        False,
+    ),
+    Flag("ca_file", str | None, CLUSTER, ("--tls-ca-file",), "who signs the cluster", "FILE"),
+    Flag("cert", str | None, CLUSTER, ("--tls-cert",), "our certificate", "FILE"),
+    Flag("key_file", str | None, CLUSTER, ("--tls-key",), "its private key", "FILE"),
 )
+
+
+BESIDE_CLUSTER = {
+    flag.name: flag.names[0] for flag in FLAGS if flag.panel == CLUSTER and flag.name != "cluster"
+}
+"""What means nothing without `--cluster`."""
 
 
 class Options:
@@ -173,7 +201,11 @@ class Options:
 
         machine.allow(self.memory_limit())
         entries = {key: Entry(value) for key, value in more.items()}
-        return open_problem(sources, {**self.overrides, **entries})
+        if self.values.get("cluster") is None:
+            return open_problem(sources, {**self.overrides, **entries})
+        from attncli.files.urls import Remote
+
+        return open_problem(sources, {**self.overrides, **entries}, Remote)
 
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""
@@ -199,6 +231,19 @@ class Options:
     def n_digits(self) -> int:
         """`--digits`: decimals of a number in a table."""
         return _ranged("--digits", self.values.get("digits"), 0, 17, 3)
+
+    def on_cluster(self) -> "Cluster | None":
+        """`--cluster` and what belongs to it; None: here."""
+        if self.cluster is None:
+            for name, flag in BESIDE_CLUSTER.items():
+                if self.values[name]:
+                    raise UsageError(f"{flag} without --cluster")
+            return None
+        from attncli.batch.cluster import Cluster
+
+        if self.threads is not None:
+            raise UsageError("--threads with --cluster", hint="dask worker --nthreads N")
+        return Cluster(self.cluster, self.insecure, self.ca_file, self.cert, self.key_file)
 
     def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
         """How to show the steps, on this terminal or in a file."""

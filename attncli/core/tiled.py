@@ -78,10 +78,10 @@ class Unit:
         """The output of some queries, `(n d_v)`."""
         recipe, normalizer = self.recipe, self.recipe.normalizer
         reach = recipe.reach(queries, xp)
-        tiles = [*cut(reach, tile)] if normalizer.mergeable else [reach]
-        seen = [keys for keys in tiles if recipe.seen(queries, keys, xp) is not False]
+        wide = tile if normalizer.mergeable else max(1, len(reach))
+        seen = self.tiles(queries, reach, wide, xp)
         if isinstance(normalizer, Softmax):
-            return self._softmax(queries, seen, xp)
+            return self.ended(self.partial(queries, seen, xp), queries, xp)
         total = xp.zeros((len(queries), self.value.shape[-1]), dtype=self.value.dtype)
         nothing: Any = True
         for keys in seen if len(reach) else ():
@@ -96,7 +96,14 @@ class Unit:
             nothing = nothing & xp.all(scores == -xp.inf, axis=-1, keepdims=True)
         return self._treated(total, nothing, queries, xp)
 
-    def _softmax(self, queries: range, tiles: list[range], xp: Namespace) -> Array:
+    def tiles(self, queries: range, keys: range, tile: int, xp: Namespace) -> list[range]:
+        """The tiles of some keys that one of the queries may look at."""
+        reach = self.recipe.reach(queries, xp)
+        keys = range(max(keys.start, reach.start), min(keys.stop, reach.stop))
+        return [one for one in cut(keys, tile) if self.recipe.seen(queries, one, xp) is not False]
+
+    def partial(self, queries: range, tiles: list[range], xp: Namespace) -> Partial:
+        """What the keys of some tiles contribute, for softmax."""
         recipe, value = self.recipe, self.value
         part = Partial.identity(len(queries), value.shape[-1], value.dtype, xp)
         temperature = recipe.normalizer.temperature
@@ -105,6 +112,11 @@ class Unit:
             scores = scores / temperature if temperature != 1 else scores
             values = self._values(keys)
             part = part.merge(Partial.of(scores, values, xp, leaves_out=recipe.leaves_out), xp)
+        return part
+
+    def ended(self, part: Partial, queries: range, xp: Namespace) -> Array:
+        """The output of some queries, `(n d_v)`, of what all keys contribute."""
+        recipe, temperature = self.recipe, self.recipe.normalizer.temperature
         nothing = part.row_max == -xp.inf
         if recipe.sink is not None:
             part = part.beside(recipe.sink / temperature, xp)
@@ -129,6 +141,32 @@ class Unit:
         if recipe.masked_row == "uniform":
             fill = xp.broadcast_to(xp.mean(self.value, axis=0, keepdims=True), output.shape)
         return xp.where(nothing, fill, output)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some rows of a unit's output: a task that writes them to their place."""
+
+    unit: Unit
+    quick: "tuned.Loop | None"
+    rows: range
+    wide: int
+    output: Array
+    xp: Namespace
+    index: tuple[int, ...]
+
+    def __call__(self) -> int:
+        self.place(self.computed())
+        return len(self.rows)
+
+    def computed(self) -> Array:
+        """The rows, `(n d_v)`."""
+        made = self.quick.rows(self.rows) if self.quick is not None else None
+        return self.unit.rows(self.rows, self.wide, self.xp) if made is None else made
+
+    def place(self, made: Array) -> None:
+        """Write the rows."""
+        self.output[(*self.index, slice(self.rows.start, self.rows.stop), slice(None))] = made
 
 
 def tiled(
@@ -163,7 +201,7 @@ def tiled(
             quick = tuned.Loop.of(unit, xp, wide) if machine.writes_in_place else None
             # The last rows of a causal mask see the most keys: they go first.
             for rows in reversed([*cut(range(n), wide)]):
-                yield _task(unit, quick, rows, wide, output, xp, index)
+                yield Piece(unit, quick, rows, wide, output, xp, index)
 
     for halved in range(MOST_HALVINGS + 1):
         done = 0
@@ -204,26 +242,6 @@ def _too_small(machine: Machine, attention: Attention, wide: int) -> LimitError:
         found=f"{machine.memory()} free",
         hint="--threads 1 computes one tile at a time; --dtype float32 halves it",
     )
-
-
-def _task(
-    unit: Unit,
-    quick: "tuned.Loop | None",
-    rows: range,
-    wide: int,
-    output: Array,
-    xp: Namespace,
-    index: tuple[int, ...],
-) -> Task:
-    """Writes the output of some rows of a unit to its place."""
-
-    def compute() -> int:
-        made = quick.rows(rows) if quick is not None else None
-        made = unit.rows(rows, wide, xp) if made is None else made
-        output[(*index, slice(rows.start, rows.stop), slice(None))] = made
-        return len(rows)
-
-    return compute
 
 
 def of(

@@ -88,6 +88,7 @@ def read_npy(path: Path, *, place: Place | None = None) -> np.ndarray[Any, np.dt
             return read_array(file, header)
         order = "F" if header.fortran else "C"
         array = np.memmap(file, header.dtype, "r", header.offset, header.shape, order)  # type: ignore[call-overload]
+        array.filename = os.path.abspath(path)  # which a file that has no name in Python lacks
         refuse_odd_booleans(array)
         return array  # type: ignore[no-any-return]
 

@@ -23,7 +23,7 @@ from attncli.files.types import (
     read_document,
     read_flag,
 )
-from attncli.files.vectors import HERE, VECTORS
+from attncli.files.vectors import HERE, VECTORS, Source
 
 Entries = dict[str, Entry]
 
@@ -37,10 +37,15 @@ class Part(Entries):
     """Some keys of a mapping: when merged, the other keys of the mapping stay as they are."""
 
 
-def open_problem(sources: Sequence[str], overrides: MappingABC[str, Entry]) -> Problem:
-    """The problem that the files describe, with the flags' keys in place of the file's."""
+def open_problem(
+    sources: Sequence[str], overrides: MappingABC[str, Entry], source: type[Source] = Source
+) -> Problem:
+    """The problem that the files describe, with the flags' keys in place of the file's.
+
+    `source` loads its tensors.
+    """
     entries, base, name = sourced(sources)
-    return build(merge(entries, overrides), base, name)
+    return build(merge(entries, overrides), base, name, source=source)
 
 
 def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:

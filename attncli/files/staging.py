@@ -21,7 +21,7 @@ from threading import Lock
 
 from attncli.errors import OutputError
 from attncli.files.commit import aside_name, exists, failure, put_in_place, sync_directory
-from attncli.files.snapshot import hash_of
+from attncli.files.snapshot import SMALL, hash_of
 
 MARK = 16
 """How many digits of its hash stand in the name of a file aside."""
@@ -44,6 +44,8 @@ class Waiting:
 class Stage:
     """Files that wait for their names. `add` may be called from many threads."""
 
+    most: int = SMALL
+    """Bytes of arrays up to which an output goes this way."""
     _waiting: list[Waiting] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
