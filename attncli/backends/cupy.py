@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from attncli.errors import BackendError
 
 INSTALL = "python -m pip install 'attncli[cuda12]' (or [cuda13]; nvidia-smi says which CUDA)"
 WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
+PIECE = 32 * 1024**2
+"""Bytes of an upload that go at once."""
+ALIVE = 4
+"""Arrays of a tile's scores that there are at the same time."""
+LEAST_TILE, MOST_TILE = 256, 8192
 TOO_OLD, NO_DEVICE = 35, 100
 """CUDA's codes for a driver that is too old, and for no device."""
 
@@ -36,8 +42,6 @@ class CupyBackend:
     name = "cupy"
     writes_in_place = True
     is_host = False
-    tile = 4096
-    """Queries and keys of a tile: scores of 64 MiB in float32 keep a GPU busy."""
 
     def __init__(self, cupy: Any, standard: Any, erf: Any) -> None:
         self.cupy = cupy
@@ -47,8 +51,35 @@ class CupyBackend:
         properties = self.cupy.cuda.runtime.getDeviceProperties(0)
         return f"CuPy {self.cupy.__version__}, {properties['name'].decode()}"
 
+    @property
+    def tile(self) -> int:
+        """Queries and keys of a tile: a power of two whose scores, `ALIVE` times, take at most half
+        of the memory that is free."""
+        side = isqrt(self.memory() // 2 // (ALIVE * 8))
+        return max(LEAST_TILE, min(MOST_TILE, 1 << max(side.bit_length() - 1, 0)))
+
     def upload(self, array: Array) -> Array:
-        return self.cupy.asarray(np.asarray(array))
+        """An array on the device. A large one goes there piece by piece through two buffers of
+        pinned memory, each with a stream: one is filled while the other is sent."""
+        host = np.asarray(array)
+        if host.nbytes <= PIECE or not host.flags.c_contiguous:
+            return self.cupy.asarray(host)
+        from cupyx import empty_pinned
+
+        made = self.cupy.empty(host.shape, dtype=host.dtype)
+        source, target = host.reshape(-1), made.reshape(-1)
+        step = PIECE // host.itemsize
+        stream_of = self.cupy.cuda.Stream
+        lanes = [(stream_of(non_blocking=True), empty_pinned(step, host.dtype)) for _ in range(2)]
+        for number, start in enumerate(range(0, host.size, step)):
+            stream, buffer = lanes[number % 2]
+            stream.synchronize()  # what was in the buffer has left it
+            part = source[start : start + step]
+            buffer[: part.size] = part
+            target[start : start + part.size].set(buffer[: part.size], stream=stream)
+        for stream, _ in lanes:
+            stream.synchronize()
+        return made
 
     def download(self, array: Array) -> Array:
         return self.cupy.asnumpy(array)

@@ -96,8 +96,14 @@ class TorchBackend:
             for task in tasks:
                 yield task()
             return
-        with Workers(self.threads) as workers:
-            yield from workers.run(self._alone(task) for task in tasks)
+        # This thread makes the tasks, meanwhile, and may look at their arrays: the threads of an
+        # operation of its own would wait in a loop, and take a third of the time from the others.
+        self.torch.set_num_threads(1)
+        try:
+            with Workers(self.threads) as workers:
+                yield from workers.run(self._alone(task) for task in tasks)
+        finally:
+            self.torch.set_num_threads(self.threads)
 
     def _alone(self, task: Callable[[], int]) -> Callable[[], int]:
         """Gradients, and how many threads a product takes, are a matter of each thread."""

@@ -162,3 +162,62 @@ def test_two_cupy_packages_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cupy, "distributions", lambda: found)
     with pytest.raises(BackendError, match="2 CuPy packages"):
         backends.find("cupy")
+
+
+class Device(np.ndarray):  # type: ignore[type-arg]
+    """A stand-in for an array on a GPU, which only `set` fills."""
+
+    def set(self, host: Any, stream: Any) -> None:
+        stream.sent.append((self, host))
+
+
+class Stream:
+    """A stand-in for a stream: what is sent arrives when one waits for it, as it is then."""
+
+    def __init__(self, *, non_blocking: bool) -> None:
+        assert non_blocking
+        self.sent: list[Any] = []
+
+    def synchronize(self) -> None:
+        for device, host in self.sent:
+            device[...] = host
+        self.sent.clear()
+
+
+@pytest.mark.parametrize("shape", [(3, 1009, 7), (5, 13), (40_009,)])
+def test_cupy_uploads_by_pieces(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told by a stand-in: a buffer is never filled again before what was in it has been sent."""
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    from attncli.backends import cupy as module
+
+    monkeypatch.setattr(module, "PIECE", 1024)
+    cupyx: Any = ModuleType("cupyx")
+    pinned: list[Any] = []
+
+    def empty_pinned(n: int, dtype: Any) -> Any:
+        pinned.append(np.full(n, np.nan, dtype))
+        return pinned[-1]
+
+    cupyx.empty_pinned = empty_pinned
+    monkeypatch.setitem(sys.modules, "cupyx", cupyx)
+    free = 10**9
+    cupy = SimpleNamespace(
+        asarray=np.array,
+        empty=lambda shape, dtype: np.full(shape, np.nan, dtype).view(Device),
+        cuda=SimpleNamespace(
+            Stream=Stream, runtime=SimpleNamespace(memGetInfo=lambda: (free, free))
+        ),
+        get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 0),
+    )
+    machine = module.CupyBackend(cupy, None, None)
+    array = np.random.default_rng(0).normal(size=shape).astype("f4")
+    assert np.array_equal(np.asarray(machine.upload(array)), array)
+    assert len(pinned) == (2 if array.nbytes > 1024 else 0)
+    assert np.array_equal(np.asarray(machine.upload(array.T)), array.T)
+    assert machine.tile == 2048
+    free = 10**6
+    assert machine.tile == 256
+    free = 10**12
+    assert machine.tile == 8192

@@ -72,10 +72,15 @@ def test_a_name_of_the_backend(name: str) -> None:
         part = getattr(part, attribute)
 
 
-def test_erf_is_where_we_look_for_it() -> None:
+def test_what_else_we_use_is_where_we_look_for_it() -> None:
+    import cupy
+    from cupyx import empty_pinned
     from cupyx.scipy.special import erf
 
     assert callable(erf)
+    assert {"shape", "dtype"} <= {*inspect.signature(empty_pinned).parameters}
+    assert "stream" in str(cupy.ndarray.set.__doc__)
+    assert hasattr(cupy.cuda.Stream, "synchronize")
 
 
 def test_without_a_device_the_backend_says_why() -> None:
