@@ -153,12 +153,16 @@ def solve(
 
             problem_run = moved(problem_run, machine.upload)
         recipe = problem_run.steps(xp)
+        blind: _Blind | None = None
         if plan.tile is not None:
             from attncli.core.tiled import tiled
 
             to = into if machine.is_host else None
             wide = None if plan.tile == "auto" else int(plan.tile)
-            recipe = tiled(cast("Attention", problem_run), machine, wide, progress, to)
+            attention = cast("Attention", problem_run)
+            blind = None if watch is None or not attention.leaves_out else _Blind(attention)
+            told = None if blind is None else blind.told
+            recipe = tiled(attention, machine, wide, progress, to, told)
         last: Step | None = None
         for step in _placed(run(recipe, change), presentation.source):
             if watch is not None:
@@ -168,10 +172,24 @@ def solve(
                 host = replace(step, value=machine.download(step.value))
                 steps.append(shown(host, notation, np))
         assert last is not None, "a recipe has at least one step"
+        if watch is not None and blind is not None:
+            watch.nothing_to_see(blind.step, blind.step.value, np)
         output = replace(last, value=machine.download(last.value))
     output = shown(laid_out(output, presentation.layout, np), notation, np)
     sentences = [*(watch.sentences if watch else []), *plan.notes]
     return Trace(problem, steps, output, notation, sentences, plan.queries)
+
+
+class _Blind:
+    """Which queries of an attention by tiles may attend to nothing."""
+
+    def __init__(self, attention: "Attention") -> None:
+        flags = np.zeros((*attention.leading, attention.n_queries), dtype=bool)
+        self.step = attention.step("weights", flags, "query")
+
+    def told(self, index: tuple[int, ...], queries: range, nothing: Array) -> None:
+        flags = self.step.value[index]
+        flags[queries.start : queries.stop] = [bool(one) for one in nothing[:, 0]]
 
 
 @dataclass(frozen=True)

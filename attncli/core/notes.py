@@ -29,7 +29,7 @@ class Notes:
             self._scores = step.value
         if name in ("scores", "masked"):
             best = xp.max(step.value, axis=-1)  # (… n_queries)
-            self._nothing_to_see(step, best == -xp.inf, xp)
+            self.nothing_to_see(step, best == -xp.inf, xp)
             if name == "scores":
                 self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
         elif name == "weights" and self.is_softmax:
@@ -43,7 +43,8 @@ class Notes:
         elif step.name == "output" and not xp.all(xp.isfinite(step.value)):
             self.sentences.append("the output has NaN or infinity")
 
-    def _nothing_to_see(self, step: Step, empty: Array, xp: Namespace) -> None:
+    def nothing_to_see(self, step: Step, empty: Array, xp: Namespace) -> None:
+        """Note the queries `(… n_queries)` that may attend to nothing."""
         get = {
             "zero": "weights and output are zero there",
             "nan": "weights and output are NaN there",

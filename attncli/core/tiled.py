@@ -7,6 +7,7 @@ at are not computed. `tuned` does the same faster where the namespace can write 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isqrt
 from typing import Any, Protocol
 
@@ -28,6 +29,9 @@ MOST_HALVINGS = 4
 
 Into = Callable[[tuple[int, ...], str], Any]
 """Makes, of a shape and a type, what takes rows by index; `mapped()` then gives them back."""
+
+Blind = Callable[[tuple[int, ...], range, Array], None]
+"""Told, of the unit at an index, which of some queries may attend to nothing, booleans `(n 1)`."""
 
 Task = Callable[[], int]
 """Computes some rows of the output and says how many."""
@@ -64,6 +68,8 @@ class Unit:
     key: Array
     value: Array
     scores: Array
+    blind: Callable[[range, Array], None] | None = None
+    """Told which of some queries may attend to nothing, booleans `(n 1)`."""
 
     def modified(self, queries: range, keys: range, xp: Namespace) -> Array:
         """The scores of a tile, scaled, capped, biased and masked."""
@@ -128,11 +134,15 @@ class Unit:
     def _treated(self, output: Array, nothing: Array, queries: range, xp: Namespace) -> Array:
         """What a query gets that may attend to nothing; zero comes by itself."""
         recipe = self.recipe
-        if recipe.masked_row == "zero" or not recipe.leaves_out:
+        if not recipe.leaves_out or (recipe.masked_row == "zero" and self.blind is None):
             return output
         if nothing is True:
             nothing = xp.full((len(queries), 1), True)
         if not xp.any(nothing):
+            return output
+        if self.blind is not None:
+            self.blind(queries, nothing)
+        if recipe.masked_row == "zero":
             return output
         if recipe.masked_row == "error":
             first = int(xp.argmax(xp.astype(nothing[:, 0], xp.int8)))
@@ -175,11 +185,13 @@ def tiled(
     tile: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     into: Into | None = None,
+    blind: Blind | None = None,
 ) -> Steps:
     """Yield query, key and value, then what is made of the output; return it.
 
     `tile` is how many queries and keys a tile has. `progress` is told how many rows of how many
     are done. `into` makes what the rows are written to, where they are the output themselves.
+    `blind` is told of queries that may attend to nothing.
     """
     xp = machine.xp
     query, key, value = yield from attention.vectors(xp)
@@ -198,6 +210,8 @@ def tiled(
     def tasks(wide: int) -> Iterator[Task]:
         for index in indices(leading):
             unit = of(attention, query, key, value, index)
+            if blind is not None:
+                unit = replace(unit, blind=partial(blind, index))
             quick = tuned.Loop.of(unit, xp, wide) if machine.writes_in_place else None
             # The last rows of a causal mask see the most keys: they go first.
             for rows in reversed([*cut(range(n), wide)]):

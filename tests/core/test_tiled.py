@@ -233,3 +233,14 @@ def test_merging_is_associative_and_has_an_identity(seed: int, counts: list[int]
         for same in (a.merge(nothing, np), nothing.merge(a, np)):
             for name in ("row_max", "row_sum", "weighted"):
                 np.testing.assert_array_equal(getattr(same, name), getattr(a, name))
+
+
+@given(problem=problems(), tile=st.integers(1, 8))
+@settings(max_examples=150, deadline=None)
+def test_tiles_say_which_queries_see_nothing(problem: dict[str, Any], tile: int) -> None:
+    attention = opened(problem)
+    by_steps, tiles = (
+        [note for note in solve(attention, tile=how, keep=()).notes if "attend to nothing" in note]
+        for how in ("none", tile)
+    )
+    assert tiles == by_steps
