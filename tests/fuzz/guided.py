@@ -1,8 +1,8 @@
 """Fuzzing that is guided by coverage, by libFuzzer and its options.
 
-`python -m pip install atheris`, then `python -m tests.fuzz.guided KIND -max_total_time=240`. It goes
-on until it finds an exception that is not attncli's own, and leaves what caused it in the current
-directory.
+`python -m pip install atheris`, then `python -m tests.fuzz.guided KIND -max_total_time=240`. It
+goes on until it finds an exception that is not attncli's own, and leaves what caused it in the
+current directory.
 """
 
 import contextlib
