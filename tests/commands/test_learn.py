@@ -238,4 +238,4 @@ def test_help_loads_no_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "--forget" in done.stdout
+    assert "--forget" in done.stdout, done
