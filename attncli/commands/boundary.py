@@ -69,6 +69,9 @@ class _Closed(io.TextIOBase):
 def _prepare_streams() -> None:
     """No letter that a terminal lacks, and no closed stream, ends a run with a traceback."""
     codecs.register_error("spelled", _spelled)
+    if os.environ.get("NO_COLOR"):
+        # Typer's help would still be bold; what it looks at is read when it is first imported.
+        os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
     if sys.stdout is None:
         sys.stdout = _Closed()
     if sys.stderr is None:

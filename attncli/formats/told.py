@@ -90,7 +90,7 @@ def _work(work: Work, width: int, paper: Paper) -> Panel:
     lines: Panel = []
     head = paper.pad(name, width) + " "
     if paper.measure(name) > width:
-        lines.append(paper.line(Span(name)))
+        lines += [paper.line(Span(part)) for part in paper.wrap(name, paper.width)]
         head = " " * indent
     room = paper.width - indent
     whole = " ".join(parts)
@@ -134,8 +134,17 @@ def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
     for left_out, bar in product(LEFT_OUT, BARS):
         rows = _rows(story, (*without, *left_out), bar, paper)
         widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
-        if sum(widths) + 3 * (len(widths) - 1) <= paper.width:
+        spare = paper.width - sum(widths) - 3 * (len(widths) - 1)
+        if spare >= 0:
             break
+    if spare < 0:
+        # No column is left to go without: long names become shorter.
+        widths[0] = max(4, widths[0] + spare)
+        names = [row[0] for row in rows]
+        for row, name in zip(
+            rows, paper.shorten(names, range(-1, len(rows) - 1), widths[0]), strict=False
+        ):
+            row[0] = name
     rights = {"exponential", "weight", "score"}
     kinds = _kinds(story, (*without, *left_out))
     lines = []
@@ -146,10 +155,15 @@ def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
             style = shade(story.keys[number - 1].weight) if is_weight else ""
             text = paper.pad(cell, width, right=kind in rights)
             spans += [Span("   ")] * bool(spans) + [Span(text, style or "dim" * (number == 0))]
-        while not spans[-1].text.strip():
+        while spans and not spans[-1].text.strip():
             spans.pop()
-        spans[-1] = spans[-1]._replace(text=spans[-1].text.rstrip())
+        if spans:
+            spans[-1] = spans[-1]._replace(text=spans[-1].text.rstrip())
         lines.append(paper.line(*spans))
+    gone = [_heading(k, story) for k in _kinds(story, without) if k not in kinds and k != "bar"]
+    if gone:
+        says = f"… {' and '.join(gone)} left out; a larger --width shows more"
+        lines += _wrapped(says, paper, "dim")
     return lines
 
 
