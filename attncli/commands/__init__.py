@@ -96,6 +96,14 @@ def _completion(shell: str | None) -> None:
         raise typer.Exit
 
 
+def _manual(wanted: bool) -> None:
+    if wanted:
+        from attncli.commands.manual import manual
+
+        print(manual(), end="")
+        raise typer.Exit
+
+
 def main(
     context: typer.Context,
     version: Annotated[
@@ -114,6 +122,16 @@ def main(
             help="Print the completion script of bash, zsh, fish or powershell.",
         ),
     ] = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--show-manual",
+            callback=_manual,
+            is_eager=True,
+            metavar=" ",
+            help="Print the manual page: attncli --show-manual > attncli.1 && man -l attncli.1",
+        ),
+    ] = False,
 ) -> None:
     """An attention calculator that shows every step."""
     if context.invoked_subcommand is None:
