@@ -144,6 +144,13 @@ class BackendError(AttncliError):
     code = 7
 
 
+def reason(error: OSError | ValueError) -> str:
+    """Why the system refuses a path, in the same words on every Python."""
+    if "embedded null" in str(error):
+        return "embedded null byte"
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
 def known(error: Exception) -> AttncliError:
     """Any failure as one of the family, with the words and the exit code that people see."""
     if isinstance(error, AttncliError):

