@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attncli.commands.options import COMPUTATION, OUTPUT, Options, accepts
+from attncli.commands.options import COMPUTATION, MACHINE, OUTPUT, Options, accepts
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 ASCII_BARS = " .:-=+*#@"
 
 
-@accepts(COMPUTATION, OUTPUT)
+@accepts(COMPUTATION, OUTPUT, MACHINE, but=("backend", "tile", "threads"))
 def inspect(
     files: Annotated[
         list[str],
@@ -33,6 +33,9 @@ def inspect(
     options: Options,
 ) -> None:
     """Show what is in a file, and what a problem will compute; with -o convert it."""
+    from attncli import machine
+
+    machine.allow(options.memory_limit())
     if options.output not in (None, "-"):
         _convert(files, options)
         return

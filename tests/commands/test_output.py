@@ -235,3 +235,15 @@ def test_options_of_a_command_complete() -> None:
         "COMP_CWORD": "2",
     }
     assert b"--similarity" in attncli(env=environment).stdout
+
+
+def test_inspect_takes_no_more_memory_than_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = tmp_path / "packed.npz"
+    np.savez_compressed(packed, query=np.zeros((1009, 997)))
+    assert run(["inspect", str(packed), "--max-memory", "1MB"]) == 6
+    assert "takes 8047784 bytes of memory" in capsys.readouterr().err
+    assert run(["inspect", str(packed), "-o", str(tmp_path / "q.npz"), "--max-memory", "1MB"]) == 6
+    assert not (tmp_path / "q.npz").exists()
+    assert run(["inspect", str(packed), "--max-memory", "10MB"]) == 0
