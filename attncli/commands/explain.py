@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.options import (
+    COMPUTATION,
+    DISPLAY,
+    MACHINE,
+    OUTPUT,
+    Options,
+    accepts,
+    parted,
+)
 from attncli.errors import LimitError, UsageError
 
 if TYPE_CHECKING:
@@ -32,25 +40,16 @@ VECTORS = {"q": "query", "k": "key", "v": "value"}
 
 @accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, but=("steps", "backend", "tile", "threads"))
 def explain(
-    problem: Annotated[
-        str,
-        typer.Argument(metavar="PROBLEM", help="A problem file, or - for stdin."),
-    ],
-    step: Annotated[
-        str,
+    words: Annotated[
+        list[str],
         typer.Argument(
-            metavar="STEP",
-            help="A step, a cell such as 'weights\\[2,1]', a vector (b1, q1, k2) or a label.",
+            metavar="PROBLEM STEP [QUERY [KEY]]",
+            help="A problem file (or three files Q K V, or - for stdin); then a step, a cell such "
+            "as 'weights\\[2,1]', a vector (b1, q1, k2) or a label; then which query (of keys and "
+            "values: which key), and which key or feature.",
+            show_default=False,
         ),
     ],
-    query: Annotated[
-        str | None,
-        typer.Argument(metavar="[QUERY]", help="Which query (or key, of keys and values)."),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Argument(metavar="[KEY]", help="Which key, or which feature of a vector."),
-    ] = None,
     depth: Annotated[
         str,
         typer.Option(
@@ -70,12 +69,22 @@ def explain(
     from attncli.formats.told import FORMATS
 
     form = _format(options)
+    sources, asked = parted(words)
+    if not 1 <= len(asked) <= 3:
+        raise UsageError(
+            f"explain {' '.join(words)}",
+            expected="PROBLEM STEP [QUERY [KEY]]",
+            found=f"{len(asked)} words after the problem",
+            hint=f"attncli explain {' '.join(sources)} b1",
+        )
+    step, query, key = (*asked, None, None)[:3]
+    assert step is not None
     path = None if options.output in (None, "-") else options.output
     if path is not None:
         from pathlib import Path
 
         refuse_existing(Path(path), options.force)
-    opened = options.problem([problem])
+    opened = options.problem(sources)
     display = options.display(opened, to_file=path is not None)
     from attncli.worked import Working
 
@@ -89,7 +98,7 @@ def explain(
     )
     lead = {axis: place for axis, place in display.focus.items() if isinstance(place, int)}
     story = _Asked(teller, lead, _depth(depth)).story(step, query, key)
-    source = "stdin" if problem == "-" else problem
+    source = "stdin" if sources == ["-"] else " ".join(sources)
     told = FORMATS[form](story, source, display)
     if path is None:
         sys.stdout.write(told)

@@ -360,3 +360,15 @@ def size(text: str, flag: str) -> int:
             f"{flag} {text}", expected="a size such as 500MB or 2GiB", found=text
         ) from None
     return int(number)
+
+
+def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The files of the problem (three tensors, or one file), and the words after them."""
+    from attncli.files.convert import is_problem
+    from attncli.files.tensors import NAMED, SUFFIXES
+
+    first = words[0]
+    is_tensor = first.lower().endswith((".npy", ".csv", ".tsv")) or NAMED.fullmatch(first)
+    whole = is_problem(first) or not is_tensor or not first.lower().endswith(SUFFIXES)
+    n = 1 if whole else 3
+    return list(words[:n]), list(words[n:])

@@ -144,7 +144,7 @@ class Destination:
         queries = trace.labels.names("weights", "query", trace.problem.sizes().get("query", 1))
         place = next((name for name in reversed(queries) if name.isalnum()), "0")
         tries = f"attncli explain {source} {place}"
-        if len(sources) > 1 or source == "PROBLEM":
+        if source == "PROBLEM":
             tries = f"attncli attend {source} --focus {place}"
         print(f"\nnext: {tries}")
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attncli.commands.options import COMPUTATION, DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.options import (
+    COMPUTATION,
+    DISPLAY,
+    MACHINE,
+    OUTPUT,
+    Options,
+    accepts,
+    parted,
+)
 from attncli.commands.output import refuse_existing
 from attncli.errors import UsageError
 
@@ -91,7 +99,7 @@ def verify(
         raise UsageError("--format csv goes with --points", expected="table or json", found="csv")
     if options.output not in (None, "-"):
         refuse_existing(Path(options.output), options.force)
-    problem_files, theirs = split(files)
+    problem_files, theirs = parted(files)
     if dialects:
         if theirs or points:
             raise UsageError("--dialects compares libraries, not files", expected="PROBLEM alone")
@@ -180,18 +188,6 @@ def _dialects(sources: list[str], options: Options) -> None:
     problem = opened(DIALECTS[reference.name] if reference.name else None)
     display = options.display(problem, to_file=options.output not in (None, "-"))
     put(dialects_text(found, problem.presentation.source, display), options)
-
-
-def split(files: list[str]) -> tuple[list[str], list[str]]:
-    """The files of the problem, and theirs: three tensors are a problem, or one file."""
-    from attncli.files.convert import is_problem
-    from attncli.files.tensors import NAMED, SUFFIXES
-
-    first = files[0]
-    is_tensor = first.lower().endswith((".npy", ".csv", ".tsv")) or NAMED.fullmatch(first)
-    if is_problem(first) or not is_tensor or not first.lower().endswith(SUFFIXES):
-        return files[:1], files[1:]
-    return files[:3], files[3:]
 
 
 def _judge(

@@ -139,6 +139,8 @@ def test_steps_of_layers_answer_to_the_end_of_their_names(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        ([], 2, "hint: attncli explain lee.yaml b1"),
+        (["weights", "q1", "k1", "k2"], 2, "4 words after the problem"),
         (["wieghts"], 2, "did you mean weights?"),
         (["weights", "q9"], 2, "there is no query q9"),
         (["weights[7,0]"], 2, "there is no query 7"),
@@ -167,6 +169,17 @@ def test_a_long_attention_is_worked_for_one_query(
     text = told(capsys, str(path), "weights", "7000", "17")
     assert "7913 more: " in text
     assert "too many to work by hand" in told(capsys, str(path), "scores", code=6)
+
+
+def test_three_files_are_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, table in {"q": [[1, 2]], "k": [[1, 0], [0, 1]], "v": [[1], [2]]}.items():
+        Path(f"{name}.csv").write_text("\n".join(",".join(map(str, row)) for row in table))
+    text = told(capsys, "q.csv", "k.csv", "v.csv", "scores", "q1", "k2")
+    assert "scores q1 k2 = 1·0 + 2·1 = 2" in text
+    assert "q.csv k.csv v.csv · rows" in text
 
 
 def test_files(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
