@@ -19,6 +19,9 @@ EVERY = 5.0
 MOST_ERRORS = 20
 """Failures whose words are shown; the report has all of them."""
 
+LONGEST = 2000
+"""Letters of a command that is printed to be run again."""
+
 
 class Progress:
     """Says on stderr how far a run is: nothing while quiet, a line now and then by default."""
@@ -85,7 +88,10 @@ class Progress:
         counts = self.run.counts
         left = len(self.run.jobs) - counts.done
         if counts.failed or left:
-            self.say(f"again: {shlex.join(['attncli', *arguments])}")
+            command = shlex.join(["attncli", *arguments])
+            if len(command) > LONGEST:  # a pattern that the shell has spelled out
+                command = f"the same command ({len(arguments)} words) does the rest"
+            self.say(f"again: {command}")
         line = f"{counts.ok} ok, {counts.failed} failed, {counts.skipped} skipped"
         if left:
             line += f", {left} not run"

@@ -85,6 +85,17 @@ def test_the_printed_command_runs_the_failed_ones_again(
     assert capsys.readouterr().err.splitlines()[-1].startswith("1 ok, 0 failed, 2 skipped")
 
 
+def test_a_command_of_thousands_of_files_is_not_printed(here: Path) -> None:
+    make_inputs(here / "in", 3)
+    Path("in/0001.npz").write_bytes(b"bad")
+    files = [f"in/{number:04}.npz" for number in range(3)]
+    many = [f"./{'./' * 800}{name}" for name in files]
+    done = finished(*many, "-o", "out/{stem}.npz", cwd=here)
+    assert done.returncode == 1
+    assert "again: the same command (6 words) does the rest" in done.stderr
+    assert finished(*many, "-o", "out/{stem}.npz", cwd=here).returncode == 1
+
+
 def test_fail_fast_stops(here: Path) -> None:
     make_inputs(here / "in", 30)
     Path("in/0000.npz").write_bytes(b"bad")
