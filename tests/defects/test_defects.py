@@ -18,7 +18,9 @@ import yaml
 
 HERE = Path(__file__).parent
 HOUSE = HERE.parent.parent
-DEFECTS = [entry for file in sorted(HERE.glob("*.yaml")) for entry in yaml.safe_load(file.open())]
+DEFECTS = [
+    entry for file in sorted(HERE.glob("*.yaml")) for entry in yaml.safe_load(file.read_text())
+]
 names = pytest.mark.parametrize("entry", DEFECTS, ids=lambda entry: entry["defect"])
 
 
