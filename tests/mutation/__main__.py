@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.serve import NO_CODE
 
 HOUSE = Path(__file__).parent.parent.parent
 CONTROLS = 50
@@ -53,8 +54,9 @@ def main() -> None:
             start(work / str(n), left[n :: options.jobs], results, options)
             for n in range(options.jobs)
         ]
-        for worker in workers:
-            worker.wait()
+        for n, worker in enumerate(workers):
+            if worker.wait():
+                print((work / str(n) / "worker.log").read_text()[-4000:])
         wanted = {tuple(one[:3]) for one in drawn}
         last = {key(record): record for record in read(results)}
         report([record for name, record in last.items() if name in wanted])
@@ -94,7 +96,8 @@ def start(
     command += ["-p", "tests.mutation.serve", "--mutants", "plan.json", "tests"]
     command += ["-o", "tmp_path_retention_policy=none"]
     environment = os.environ | {"PYTHONPATH": str(house), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(command, cwd=house, env=environment, stdout=subprocess.DEVNULL)
+    with (house / "worker.log").open("wb") as log:
+        return subprocess.Popen(command, cwd=house, env=environment, stdout=log, stderr=log)
 
 
 def read(results: Path) -> list[dict[str, Any]]:
@@ -118,6 +121,7 @@ def report(records: list[dict[str, Any]]) -> None:
     """The survivors with their lines, and the shares."""
     controls = [record for record in records if record["operator"] == "none"]
     judged = [record for record in records if record["operator"] != "none"]
+    judged = [record for record in judged if record["killer"] != NO_CODE]
     for record in sorted(filter(survived, judged), key=lambda one: (one["file"], one["line"])):
         print(described(record))
     for directory in sorted({str(Path(record["file"]).parent) for record in judged}):

@@ -2,7 +2,8 @@
 
 Of its operators those are taken that Offutt et al. (1996, "An experimental determination of
 sufficient mutant operators") found to be enough, one or two replacements for each sign: of the
-other hundred nearly all are killed by the same tests, or by a TypeError. Annotations are no code.
+other hundred nearly all are killed by the same tests, or by a TypeError. Annotations are no code,
+and what stands in the brackets of a decorator (`frozen`, `slots`, `maxsize`) decides no result.
 """
 
 import ast
@@ -49,7 +50,7 @@ class Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module."""
     nodes = list(ast_nodes(get_ast(source)))
-    silent = _annotations(source)
+    silent = _silent(source)
     for name in OPERATORS:
         operator = get_operator(name)()
         places = [place for node in nodes for place in operator.mutation_positions(node)]
@@ -59,12 +60,15 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _annotations(source: str) -> list[tuple[Position, Position]]:
-    """Where a module says types, which nothing computes with."""
+    """Where a module says what nothing computes with."""
     found: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef():
                 found.append(node.returns)
+                found += [word.value for word in _options(node)]
+            case ast.ClassDef():
+                found += [word.value for word in _options(node)]
             case ast.arg() | ast.AnnAssign():
                 found.append(node.annotation)
     return [
@@ -72,3 +76,8 @@ def _annotations(source: str) -> list[tuple[Position, Position]]:
         for one in found
         if one is not None
     ]
+
+
+def _options(node: ast.FunctionDef | ast.ClassDef) -> list[ast.keyword]:
+    calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
+    return [word for call in calls for word in call.keywords]

@@ -28,6 +28,7 @@ from tests.mutation.choice import Choice
 from tests.mutation.mutants import Mutant
 
 KILLED, SURVIVED = 1, 0
+NO_CODE = "it does not compile"
 Functions = dict[tuple[str, str, int], list[FunctionType]]
 
 
@@ -54,10 +55,14 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             first = [test for test in killers[file] if test in tests]
             tests = [*first, *(test for test in tests if test not in first)]
             limit = 10 + 4 * sum(choice.durations[test] for test in tests)
+            began = time.perf_counter()
             with on_disk(house / file, sound, changed):
-                began = time.perf_counter()
-                swaps = new_codes(house / file, sound, changed, functions)
-                killer = judge(tests, items, swaps, limit) if tests else None
+                try:
+                    swaps = new_codes(house / file, sound, changed, functions)
+                except SyntaxError:
+                    killer = NO_CODE
+                else:
+                    killer = judge(tests, items, swaps, limit) if tests else None
             if killer in items:
                 killers[file] = [killer, *(one for one in killers[file] if one != killer)][:20]
             seconds = round(time.perf_counter() - began, 3)

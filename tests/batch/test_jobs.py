@@ -1,0 +1,172 @@
+"""What a manifest's entries become: names, values in their places, paths, and order."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attncli.api import attend
+from attncli.batch.jobs import located
+from attncli.batch.manifest import read_manifest
+from attncli.batch.settings import canonical
+from attncli.batch.template import filled, filled_entries, spelled
+from attncli.errors import InputError
+from attncli.files.types import Entry, Reference
+from tests.batch.jobs import batch
+
+Q, K, V = "query: [[1, 2]]", "key: [[1, 0], [0, 1], [2, 1]]", "value: [[1], [2], [3]]"
+
+
+def manifest(text: str) -> str:
+    Path("jobs.yaml").write_text(text, encoding="utf-8")
+    return "jobs.yaml"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (3, "3"),
+        (-1, "-1"),
+        (0.5, "0.5"),
+        (2.0, "2"),
+        (1e-20, "1e-20"),
+        ("cosine", "cosine"),
+        (Reference("a b/c é.npy:x"), "a-b-c-é.npy-x"),
+        ({"name": Entry("gaussian"), "sigma": Entry(2.0)}, "gaussian"),
+        ({"sigma": Entry(2.0)}, "4"),
+        (np.array(3.0), "3"),
+        (np.array(7), "7"),
+        (np.zeros((2, 3)), "4"),
+        ((1, 2), "4"),
+    ],
+)
+def test_how_a_swept_value_stands_in_a_name(value: Any, name: str) -> None:
+    assert spelled(value, 4) == name
+
+
+def test_places_of_a_template() -> None:
+    values = {"stem": "a", "similarity.sigma": "2"}
+    assert filled("{stem}-{similarity.sigma}-{{stem}}", values) == "a-2-{stem}"
+    assert filled("plain", {}) == "plain"
+    with pytest.raises(InputError) as refused:
+        filled("{stem}-{step}", values)
+    assert refused.value.lines() == [
+        "error: {step} stands for nothing here",
+        "  expected {stem}, {similarity.sigma}, found {step}",
+        "hint: a sweep's keys, and {file} and {stem} of `each`, can stand in a name",
+    ]
+
+
+def test_values_are_filled_in_at_any_depth_and_nowhere_else() -> None:
+    entries = {
+        "query": Entry(Reference("{stem}.npy")),
+        "title": Entry("of {stem}, {unknown} and {{}}"),
+        "similarity": Entry({"name": Entry("{stem}"), "weight": Entry(Reference("{stem}.w.npy"))}),
+        "images": Entry((Reference("{stem}.png"), 3)),
+        "scale": Entry(2),
+    }
+    made = {key: entry.value for key, entry in filled_entries(entries, {"stem": "s"}).items()}
+    assert made["query"] == Reference("s.npy")
+    assert made["title"] == "of s, {unknown} and {{}}", "a text may have braces of its own"
+    assert made["similarity"]["name"].value == "{stem}", "a word is no file's name"
+    assert made["similarity"]["weight"].value == Reference("s.w.npy")
+    assert made["images"] == (Reference("s.png"), 3)
+    assert made["scale"] == 2
+
+
+def test_files_are_named_from_the_root_for_a_problem_elsewhere() -> None:
+    entries = {
+        "query": Entry(Reference("q.npy")),
+        "value": Entry(Reference("key")),
+        "parameters": Entry("w.npz"),
+        "title": Entry("w.npz"),
+        "similarity": Entry({"weight": Entry(Reference("w.npy"))}),
+        "images": Entry((Reference("a.png"), 3)),
+    }
+    base = Path("/there/and")
+    made = {key: entry.value for key, entry in located(entries, base).items()}
+    assert made["query"] == Reference("/there/and/q.npy")
+    assert made["value"] == Reference("key"), "another tensor, and no file"
+    assert made["parameters"] == "/there/and/w.npz"
+    assert made["title"] == "w.npz"
+    assert made["similarity"]["weight"].value == Reference("/there/and/w.npy")
+    assert made["images"] == (Reference("/there/and/a.png"), 3)
+
+
+def test_a_manifests_own_keys_beside_a_problem_elsewhere(here: Path) -> None:
+    """Paths in the manifest are relative to it, those in the problem file to that."""
+    for folder in ("jobs", "jobs/problems"):
+        (here / folder).mkdir()
+    rng = np.random.default_rng(0)
+    q, mask, other = rng.normal(size=(2, 3)), np.array([1, 0, 1, 1, 0]), np.array([1, 1, 0, 0, 1])
+    k, v = rng.normal(size=(5, 3)), rng.normal(size=(5, 7))
+    np.savez("jobs/problems/t.npz", q=q, k=k, v=v)
+    np.save("jobs/first.npy", mask.astype(bool))
+    np.save("jobs/second.npy", other.astype(bool))
+    Path("jobs/problems/p.yaml").write_text("query: t.npz:q\nkey: t.npz:k\nvalue: t.npz:v\n")
+    Path("jobs/jobs.yaml").write_text(
+        "jobs:\n  - problem: problems/p.yaml\n"
+        "    sweep: {key_mask: [first.npy, second.npy]}\n"
+        "    output: 'out/{key_mask}.npz'\n"
+    )
+    assert batch("jobs/jobs.yaml") == 0
+    for name, allowed in (("first", mask), ("second", other)):
+        expected = attend(query=q, key=k, value=v, key_mask=allowed.astype(bool)).output
+        assert np.array_equal(np.load(f"jobs/out/{name}.npy.npz")["output"], expected)
+
+
+def test_the_order_of_jobs_is_that_of_entries_then_files_then_the_sweep(here: Path) -> None:
+    for name in ("b.npz", "a.npz", "c.yaml"):
+        (here / name).touch()
+    (here / "d.npz").mkdir()
+    name = manifest(
+        "jobs:\n  - each: ['*.npz', 'a*', 'c.*']\n    sweep: {scale: [1, 2], causal: [true]}\n"
+        "    output: 'out/{index}{stem}{scale}{causal}.npz'\n"
+        f"  - {{{Q}, {K}, {V}, output: '{{index}}.npz'}}\n"
+    )
+    jobs = read_manifest(name).jobs
+    assert [job.output for job in jobs] == [
+        "out/0a1true.npz",
+        "out/1a2true.npz",
+        "out/2b1true.npz",
+        "out/3b2true.npz",
+        "out/4c1true.npz",
+        "out/5c2true.npz",
+        "0.npz",
+    ]
+    assert [job.index for job in jobs] == list(range(7))
+    assert [job.file for job in jobs] == ["a.npz"] * 2 + ["b.npz"] * 2 + ["c.yaml"] * 2 + [""]
+
+
+def test_a_sweep_inside_a_mapping_leaves_the_other_keys(here: Path) -> None:
+    name = manifest(
+        f"jobs:\n  - {{{Q}, {K}, {V}, similarity: {{name: cosine, epsilon: 3}},"
+        " sweep: {similarity.epsilon: [1, 2]}, output: '{similarity.epsilon}.npz'}\n"
+    )
+    assert batch(name) == 0
+    for epsilon in (1, 2):
+        expected = attend(
+            query=[[1, 2]],
+            key=[[1, 0], [0, 1], [2, 1]],
+            value=[[1], [2], [3]],
+            similarity={"name": "cosine", "epsilon": epsilon},
+        )
+        assert np.array_equal(np.load(f"{epsilon}.npz")["output"], expected.output)
+
+
+def test_what_a_result_depends_on_is_the_meaning_not_the_place() -> None:
+    array = np.arange(6.0).reshape(2, 3)
+    of = {"a": Entry(array), "b": Entry((Reference("f"), 1)), "c": Entry({"d": Entry([2])})}
+    made = canonical(of)
+    assert made["b"] == [{"file": "f"}, 1]
+    assert made["c"] == {"d": [2]}
+    assert made["a"]["shape"] == (2, 3)
+    assert made["a"]["dtype"] == "<f8"
+    turned = canonical({"a": Entry(np.asfortranarray(array))})
+    assert turned["a"] == made["a"], "the order in memory is no meaning"
+    assert canonical({"a": Entry(array.T)})["a"] != made["a"]
+    assert canonical({"a": Entry(array.reshape(3, 2))})["a"] != made["a"]
+    assert canonical({"a": Entry(array + 1)})["a"] != made["a"]
