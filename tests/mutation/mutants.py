@@ -59,7 +59,7 @@ def mutants(source: str) -> Iterator[Mutant]:
                 yield Mutant(name, occurrence, start, end)
 
 
-def _annotations(source: str) -> list[tuple[Position, Position]]:
+def _silent(source: str) -> list[tuple[Position, Position]]:
     """Where a module says what nothing computes with."""
     found: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
