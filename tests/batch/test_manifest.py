@@ -212,3 +212,21 @@ def test_dry_run_knows_large_inputs_by_their_headers(
     text = capsys.readouterr().out
     assert "20011 queries × 20011 keys · d 7 · dot, scaled · float32" in text
     assert "20011 queries × 20011 keys · d 7 · dot, scaled · float64" in text
+
+
+def test_dry_run_knows_a_problem_without_its_large_masks(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("query", "key", "value"):
+        np.save(f"{name}.npy", rng.normal(size=(20_011, 7)))
+    np.save("key_mask.npy", np.ones(20_011, bool))
+    keys = "".join(f"{name}: {name}.npy\n" for name in ("query", "key", "value", "key_mask"))
+    Path("p.yaml").write_text(keys + "bias: no-such-file.npy\n")
+    assert batch("p.yaml", "-o", "out/{stem}.npy", "--dry-run") == 0
+    text = capsys.readouterr().out
+    assert "20011 queries × 20011 keys · d 7 · dot, scaled · float64" in text
+    Path("p.yaml").write_text(keys + "max_memory: 1\n")
+    assert batch("p.yaml", "-o", "out/{stem}.npy", "--max-memory", "1MB") == 1
+    assert records(here / "report.jsonl")[0]["exit_code"] == 6
+    assert not Path("out/p.npy").exists()

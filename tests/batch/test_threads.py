@@ -249,3 +249,22 @@ def test_the_first_failure_stops_when_asked(
     monkeypatch.setattr(run, "on_failure", lambda record: None)
     threads(run, work, monkeypatch, fail_fast=fail_fast).work(lambda: None)
     assert next(numbers) == (1 if fail_fast else 3)
+
+
+def test_an_output_that_somebody_else_made_meanwhile_has_failed_after_all(run: Run) -> None:
+    told: list[str] = []
+    run.on_failure = lambda record: told.append(record.output)
+    for job in run.jobs[:2]:
+        digest = run.stage.add(job.path, b"ours", force=False)
+        run.take(Record(job.index, job.output, "ok", inputs={"a": "b"}, sha256=digest))
+    theirs = run.jobs[1].path
+    theirs.write_bytes(b"theirs")
+    run.settle()
+    assert statuses(run) == {"out/a.npz": "ok", "out/b.npz": "failed"}
+    failed = run.journal.records["out/b.npz"]
+    assert (failed.exit_code, failed.sha256, failed.inputs) == (5, None, {"a": "b"})
+    assert "the file exists" in str(failed.error)
+    assert told == ["out/b.npz"]
+    assert (run.counts.ok, run.counts.failed, run.counts.done) == (1, 1, 2)
+    assert theirs.read_bytes() == b"theirs"
+    assert run.jobs[0].path.read_bytes() == b"ours"
