@@ -226,7 +226,6 @@ def test_dry_run_knows_a_problem_without_its_large_masks(
     assert batch("p.yaml", "-o", "out/{stem}.npy", "--dry-run") == 0
     text = capsys.readouterr().out
     assert "20011 queries × 20011 keys · d 7 · dot, scaled · float64" in text
-    Path("p.yaml").write_text(keys + "max_memory: 1\n")
     assert batch("p.yaml", "-o", "out/{stem}.npy", "--max-memory", "1MB") == 1
     assert records(here / "report.jsonl")[0]["exit_code"] == 6
     assert not Path("out/p.npy").exists()

@@ -42,6 +42,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--budget", type=float, default=15, help="seconds of tests for each mutant")
+    parser.add_argument(
+        "--also", nargs="*", default=[], help="tests written since then, which judge every mutant"
+    )
     parser.add_argument("--again", action="store_true", help="judge the survivors once more")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -90,7 +93,7 @@ def start(
             shutil.copy2(file, house)
     compileall.compile_dir(house / "attncli", quiet=1)
     plan = {"mutants": part, "results": str(results.resolve()), "budget": options.budget}
-    plan |= {"measured": str(options.measured.resolve()), "house": str(HOUSE)}
+    plan |= {"measured": str(options.measured.resolve()), "also": options.also}
     (house / "plan.json").write_text(json.dumps(plan))
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
     command += ["-p", "tests.mutation.serve", "--mutants", "plan.json", "tests"]

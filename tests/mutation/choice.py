@@ -15,8 +15,10 @@ from tests.mutation.mutants import Mutant
 class Choice:
     """What a measured run of the tests left in a directory (`tests.mutation.contexts`)."""
 
-    def __init__(self, directory: Path, house: Path) -> None:
-        self.durations: dict[str, float] = json.loads((directory / "durations.json").read_text())
+    def __init__(self, directory: Path) -> None:
+        measured = json.loads((directory / "tests.json").read_text())
+        house = Path(measured["house"])
+        self.durations: dict[str, float] = measured["durations"]
         data = coverage.CoverageData(str(directory / "data"))
         data.read()
         self._by_line: dict[str, dict[int, list[str]]] = {

@@ -1,6 +1,6 @@
 """A pytest plugin: coverage notes of every line which tests ran it, in processes they start, too.
 
-How long each test took goes into `durations.json` beside the data.
+How long each test took goes into `tests.json` beside the data, with where the house stands.
 """
 
 import json
@@ -32,7 +32,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_sessionfinish() -> None:
     """Leave the times beside the data."""
     beside = Path(measuring().get_data().data_filename()).parent
-    (beside / "durations.json").write_text(json.dumps(DURATIONS, indent=0))
+    measured = {"house": str(Path.cwd()), "durations": DURATIONS}
+    (beside / "tests.json").write_text(json.dumps(measured, indent=0))
 
 
 def measuring() -> coverage.Coverage:

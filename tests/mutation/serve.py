@@ -42,7 +42,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     plan = json.loads(session.config.getoption("--mutants").read_text())
     house = Path(session.config.rootpath)
     items = {item.nodeid: item for item in session.items}
-    choice = Choice(Path(plan["measured"]), Path(plan["house"]))
+    choice = Choice(Path(plan["measured"]))
+    new = [item for item in items if item.startswith(tuple(plan["also"]))]
     functions = live_functions()
     killers: dict[str, list[str]] = defaultdict(list)
     with Path(plan["results"]).open("a", buffering=1) as results:
@@ -51,10 +52,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             sound = (house / file).read_text()
             changed = mutant.source(sound) if operator != "none" else sound
             chosen = choice.tests(file, sound, mutant, plan["budget"])
-            tests = [test for test in chosen if test in items]
+            tests = [*new, *(test for test in chosen if test in items and test not in new)]
             first = [test for test in killers[file] if test in tests]
             tests = [*first, *(test for test in tests if test not in first)]
-            limit = 10 + 4 * sum(choice.durations[test] for test in tests)
+            limit = 10 + 4 * sum(choice.durations.get(test, 1) for test in tests)
             began = time.perf_counter()
             with on_disk(house / file, sound, changed):
                 try:
