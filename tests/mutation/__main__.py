@@ -1,6 +1,6 @@
 """How many small changes of the product the tests notice.
 
-    pip install cosmic-ray coverage
+    pip install cosmic-ray coverage psutil
     COVERAGE_FILE=/tmp/measured/data coverage run --rcfile=tests/mutation/coverage.ini \
         -m pytest -p tests.mutation.contexts --deselect tests/batch/test_kills.py
     COVERAGE_FILE=/tmp/measured/data coverage combine /tmp/measured

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.mutation.choice import Choice
@@ -178,9 +179,12 @@ def judge(
             code = os.waitstatus_to_exitcode(status)
         else:
             time.sleep(0.005)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child, signal.SIGKILL)
     if code is None:
+        started = psutil.Process(child).children(recursive=True)
+        os.kill(child, signal.SIGKILL)
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         os.waitpid(child, 0)
         killer = "it hangs"
     else:
@@ -199,6 +203,7 @@ def swapped(tests: list[str], items: dict[str, pytest.Item], swaps: Swaps) -> st
     for test, after in zip(tests, following, strict=True):
         reports = runtestprotocol(items[test], log=False, nextitem=after)
         if any(report.failed for report in reports):
+            items[test].session._setupstate.teardown_exact(None)  # clusters go with their fixtures
             return test
     return None
 
