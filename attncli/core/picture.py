@@ -46,11 +46,6 @@ class Picture:
         height, width = self.pixels.shape[-3:-1]
         return int(height) // self.patch, int(width) // self.patch
 
-    @property
-    def noun(self) -> str:
-        """What a vector is."""
-        return "pixel" if self.patch == 1 else "patch"
-
     def vectors(self, xp: Namespace) -> Array:
         """`(… h w c)` → `(… n patch·patch·c)`."""
         *lead, _, _, channels = self.pixels.shape

@@ -7,6 +7,7 @@ import pytest
 
 from attncli import attend, load
 from attncli.errors import InputError, RefusedError
+from tests.core.test_transformer import state_dict
 
 Keys = dict[str, Any]
 RANDOM = np.random.default_rng(5)
@@ -21,6 +22,19 @@ BATCH: Keys = {"query": normal(3, 2, 5), "key": normal(3, 7, 5), "value": normal
 HEADS: Keys = {"query": normal(3, 4, 2, 5), "key": normal(3, 2, 7, 5), "value": normal(3, 2, 7, 3)}
 PICTURE: Keys = {"kind": "convolution", "kernel": normal(3, 2, 3, 3)}
 SIZES = "2 queries × 7 keys"
+
+END = ("dot, scaled", "float64")
+
+
+def encoder(layers: int, heads: int, *shape: int) -> Keys:
+    """An encoder of some layers over inputs of this shape and 6 features."""
+    state = {
+        f"layers.{n}.{name}": array
+        for n in range(layers)
+        for name, array in state_dict(RANDOM, 6, 5, decoder=False, bias=True).items()
+    }
+    return {"kind": "encoder", "heads": heads, "input": normal(*shape, 6), "parameters": state}
+
 
 FACTS: dict[str, tuple[Keys, tuple[str, ...]]] = {
     "plain": (PLAIN, (SIZES, "d 5", "dot, scaled", "float64")),
@@ -73,6 +87,14 @@ FACTS: dict[str, tuple[Keys, tuple[str, ...]]] = {
             "α 46",
             "float64",
         ),
+    ),
+    "a layer": (
+        encoder(1, 1, 5),
+        ("1 encoder layer", "1 head", "5 vectors", "d 6", "post-norm, relu", *END),
+    ),
+    "layers": (
+        encoder(3, 2, 2, 5) | {"norm": "pre", "activation": "gelu"},
+        ("3 encoder layers", "batch 2", "2 heads", "5 vectors", "d 6", "pre-norm, gelu", *END),
     ),
 }
 
