@@ -170,3 +170,24 @@ def test_what_a_result_depends_on_is_the_meaning_not_the_place() -> None:
     assert canonical({"a": Entry(array.T)})["a"] != made["a"]
     assert canonical({"a": Entry(array.reshape(3, 2))})["a"] != made["a"]
     assert canonical({"a": Entry(array + 1)})["a"] != made["a"]
+
+
+def test_patterns_that_find_nothing_say_where_they_looked(here: Path) -> None:
+    text = "jobs:\n  - {each: '*.npy', output: '{stem}.npz'}\n"
+    (here / "sub").mkdir()
+    Path("sub/jobs.yaml").write_text(text)
+    with pytest.raises(InputError) as here_not:
+        read_manifest(manifest(text))
+    assert here_not.value.hint == "paths are relative to this directory"
+    with pytest.raises(InputError) as there_not:
+        read_manifest("sub/jobs.yaml")
+    assert there_not.value.hint == "paths are relative to sub"
+
+
+def test_a_job_on_a_line_knows_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b'\n{"problem": "a.yaml", "output": "a.npz"}\n \n{"problem": "b", "output": "b.npz"}'
+    monkeypatch.setattr("attncli.batch.manifest.read_content", lambda source: lines)
+    assert [str(job.place) for job in read_manifest("-").jobs] == ["stdin:2:1", "stdin:4:1"]
+    monkeypatch.setattr("attncli.batch.manifest.read_content", lambda source: b"\n \n")
+    with pytest.raises(InputError, match="there are no jobs on standard input"):
+        read_manifest("-")
