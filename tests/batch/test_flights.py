@@ -1,9 +1,11 @@
 """What was sent to a cluster and comes back, or does not: a client that misbehaves on purpose."""
 
 import json
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -275,3 +277,76 @@ def test_an_output_that_cannot_be_written_here_has_failed(here: Path) -> None:
     assert record.inputs == {"in/0000.npz": "hash"}
     assert "there is no directory out" in str(record.error)
     assert workers._stopped
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "size"),
+    [(0, 0.0, 1), (4, 1.0, 4), (4, 2.0, 2), (3, 1e9, 1), (5, 1.0, 5)],
+)
+def test_chunks_are_about_a_second_of_work(
+    done: int, seconds: float, size: int, here: Path
+) -> None:
+    names = [f"in/{path.name}" for path in make_inputs(here / "in", 26)]
+    run = Run(of_files(names, "out/{stem}.npy", []), Settings(), journal=_Closed())  # type: ignore[arg-type]
+    workers = Workers(run, Client())
+    workers._done, workers._seconds = done, seconds
+    chunk = workers._chunk(monotonic() + 60)
+    assert [job.output for job in chunk] == [job.output for job in run.jobs[:size]]
+    assert not workers._exhausted
+    assert workers._chunk(monotonic() - 1) == [], "no time is left"
+    workers._done, workers._seconds = 10**9, 1.0
+    rest = workers._chunk(monotonic() + 60)
+    assert len(chunk) + len(rest) == 26
+    assert workers._exhausted
+
+
+def test_a_run_fills_the_cluster_and_no_more(here: Path) -> None:
+    names = [f"in/{path.name}" for path in make_inputs(here / "in", 20)]
+    run = Run(of_files(names, "out/{stem}.npy", []), Settings(), journal=_Closed())  # type: ignore[arg-type]
+    client = Client()
+    client.threads = (1, 2)
+    workers = Workers(run, client)
+    workers._flights.send = lambda chunk, *rest: (
+        workers._flights._flying.setdefault(  # type: ignore[method-assign]
+            len(workers._flights), (None, chunk)
+        )
+        and len(workers._flights)
+    )
+    workers._fill()
+    assert len(workers._flights) == 2 * 3
+    workers._fill()
+    assert len(workers._flights) == 2 * 3
+    assert next(workers._todo).index == 6
+
+
+def test_parts_of_one_unit_travel_together_about_a_second_of_them() -> None:
+    spread = pytest.importorskip("attncli.batch.spread")
+    from types import SimpleNamespace
+
+    def waiting(unit: Any) -> Any:
+        rows = range(10)
+        piece = SimpleNamespace(unit=unit, rows=rows)
+        return spread.Waiting(piece, [spread.Part(rows, range(7), 5, None)])
+
+    units = [SimpleNamespace(recipe=SimpleNamespace(n_keys=7)) for _ in range(2)]
+    sent: list[int] = []
+    made = object.__new__(spread.Spread)
+    made._flights = SimpleNamespace(
+        threads=lambda: 1, send=lambda parts, *_: sent.append(len(parts))
+    )
+    made._common, made._versions = lambda unit: None, {}
+
+    def cut(rate: float, *counts: int) -> list[int]:
+        made._rate = rate
+        todo = deque(
+            (waiting(unit), 0) for unit, n in zip(units, counts, strict=True) for _ in range(n)
+        )
+        sent.clear()
+        while todo:
+            made._send(todo)
+        return sent
+
+    assert cut(1e9, 8, 3) == [5, 3, 1, 1, 1], "half of what is left for each of two flights"
+    assert cut(0.0, 3, 1) == [1, 1, 1, 1], "the first ones travel alone"
+    assert cut(139.0, 9, 0)[0] == 2, "2 of 70 pairs are more than a second"
+    assert cut(140.0, 9, 0)[0] == 3

@@ -2,8 +2,10 @@
 
 Of its operators those are taken that Offutt et al. (1996, "An experimental determination of
 sufficient mutant operators") found to be enough, one or two replacements for each sign: of the
-other hundred nearly all are killed by the same tests, or by a TypeError. Annotations are no code,
-and what stands in the brackets of a decorator (`frozen`, `slots`, `maxsize`) decides no result.
+other hundred nearly all are killed by the same tests, or by a TypeError.
+
+Left out is what decides no result: annotations, the options of decorators (`frozen`, `maxsize`),
+`if TYPE_CHECKING`, the `strict` of `zip`; and stars that unpack, which are no products.
 """
 
 import ast
@@ -51,11 +53,18 @@ def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module."""
     nodes = list(ast_nodes(get_ast(source)))
     silent = _silent(source)
+    stars = {
+        node.start_pos
+        for node in nodes
+        if node.type == "operator"
+        and node.value in ("*", "**", "/")
+        and node.parent.type not in ("term", "power")
+    }
     for name in OPERATORS:
         operator = get_operator(name)()
         places = [place for node in nodes for place in operator.mutation_positions(node)]
         for occurrence, (start, end) in enumerate(places):
-            if not any(first <= start < last for first, last in silent):
+            if start not in stars and not any(first <= start < last for first, last in silent):
                 yield Mutant(name, occurrence, start, end)
 
 
@@ -71,6 +80,10 @@ def _silent(source: str) -> list[tuple[Position, Position]]:
                 found += [word.value for word in _options(node)]
             case ast.arg() | ast.AnnAssign():
                 found.append(node.annotation)
+            case ast.If(test=ast.Name("TYPE_CHECKING")):
+                found.append(node.test)
+            case ast.keyword(arg="strict"):
+                found.append(node.value)
     return [
         ((one.lineno, one.col_offset), (one.end_lineno or 0, one.end_col_offset or 0))
         for one in found
