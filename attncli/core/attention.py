@@ -281,13 +281,16 @@ class Attention(Vectors):
         }
 
     def memory(self, keep: Collection[str] | None) -> int:
-        """Bytes for the kept steps and what is alive beside them (four arrays of scores)."""
+        """Bytes for the kept steps and what is alive beside them: arrays of scores, and booleans."""
         pairs = self.n_queries * self.n_keys * prod(self.leading)
         square = {"scores", "scaled", "capped", "biased", "masked", "weights"}
         kept = len(square & {*self.step_names()} & (square if keep is None else {*keep}))
         given = (self.query, self.key, self.value)
         vectors = sum(int(array.size) for array in given if array is not None)
-        return (pairs * (kept + 4) + 3 * vectors) * (8 if self.dtype == "float64" else 4)
+        modifiers = (self.softcap is not None) + bool(self.biases) + bool(self.masks)
+        alive = max(3 + modifiers, self.normalizer.alive)
+        size = 8 if self.dtype == "float64" else 4
+        return (pairs * (kept + alive) + 3 * vectors) * size + 2 * pairs
 
 
 def _beside(part: Array, keys: range, column: Array, n_added: int, xp: Namespace) -> Array:

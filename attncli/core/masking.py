@@ -156,8 +156,6 @@ class Addition:
     """Whether it is a mask (its −∞ exclude) or a bias (finite throughout)."""
 
     def tile(self, queries: range, keys: range, xp: Namespace) -> Visible:
-        if not self.excludes:
-            return True
         return _cut(self.table, queries, keys) != -xp.inf
 
     def bias(self, queries: range, keys: range, xp: Namespace) -> Array:

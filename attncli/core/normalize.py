@@ -19,6 +19,8 @@ class Normalizer:
     sums_to_one: ClassVar[bool] = True
     mergeable: ClassVar[bool] = False
     """Whether partial results over tiles of keys can be merged."""
+    alive: ClassVar[int] = 3
+    """Arrays of scores that are alive at once, at most (measured with NumPy)."""
 
     temperature: float = 1.0
 
@@ -50,6 +52,7 @@ class Sparsemax(Normalizer):
     """The point of the simplex nearest to the scores (Martins & Astudillo 2016, algorithm 1)."""
 
     name: ClassVar[str] = "sparsemax"
+    alive: ClassVar[int] = 8
 
     def normalize(self, scores: Array, xp: Namespace) -> tuple[Array, Array | None]:
         z, ordered, rank = _ranked(scores, xp)
@@ -67,6 +70,7 @@ class Entmax15(Normalizer):
     """
 
     name: ClassVar[str] = "entmax15"
+    alive: ClassVar[int] = 11
 
     def normalize(self, scores: Array, xp: Namespace) -> tuple[Array, Array | None]:
         z, ordered, rank = _ranked(scores / 2, xp)

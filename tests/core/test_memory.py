@@ -1,0 +1,176 @@
+"""What a problem announces: the bytes that it takes, before any is taken; sizes; and notes."""
+
+import tracemalloc
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attncli import attend, load
+from attncli.core.attention import Attention
+from attncli.core.labels import Labels
+from attncli.core.normalize import NORMALIZERS
+from attncli.core.similarity import MLP, Layer
+from attncli.core.tiled import side, tiled
+from attncli.solve import solve
+from tests.core.test_attention import (
+    BATCH,
+    HEADS,
+    PICTURE,
+    PLAIN,
+    Keys,
+    encoder,
+    normal,
+)
+from tests.core.test_transformer import state_dict
+
+LONG: Keys = {"query": normal(431, 5), "key": normal(397, 5), "value": normal(397, 3)}
+WINDOW: Keys = {"window": [50, 20], "align": "top-left"}
+NAMES, LENGTHS = ("query", "key", "value"), ((2, 4, 131), (2, 2, 97), (2, 2, 97))
+KINDS: dict[str, Keys] = {
+    "heads": {name: normal(*shape, 5) for name, shape in zip(NAMES, LENGTHS, strict=True)},
+    **{name: {**LONG, "normalizer": name} for name in NORMALIZERS},
+    "softcap": {**LONG, "softcap": 2.0},
+    "window": {**LONG, **WINDOW},
+    "everything on": {**LONG, **WINDOW, "softcap": 2.0, "bias": normal(431, 397)},
+    "convolution": {**PICTURE, "image": normal(5, 2, 23, 17), "layout": "chw"},
+    "many channels": {
+        "kind": "convolution",
+        "kernel": normal(11, 13, 1, 1),
+        "image": normal(2, 13, 15, 17),
+        "layout": "chw",
+    },
+    "encoder": encoder(3, 2, 2, 117),
+    "wide": encoder(2, 1, 3),
+    "vision": {
+        **encoder(2, 2),
+        "input": normal(2, 24, 26, 1),
+        "patch": 2,
+        "embedding": {"weight": normal(4, 6)},
+    },
+}
+KINDS["decoder"] = {
+    "kind": "decoder",
+    "heads": 2,
+    "input": normal(95, 6),
+    "source": normal(223, 6),
+    "parameters": {
+        f"layers.0.{name}": array
+        for name, array in state_dict(
+            np.random.default_rng(3), 6, 11, decoder=True, bias=True
+        ).items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_bytes_announced_cover_what_is_taken_and_are_near_it(name: str) -> None:
+    problem = load(**KINDS[name])
+    for keep in (None, ("output",)):
+        tracemalloc.start()
+        solve(problem, keep=keep, tile="none")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= problem.memory(keep) + 100_000 <= 4 * peak + 200_000
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_half_the_numbers_size_is_half_the_memory(name: str) -> None:
+    double, single = (load(**KINDS[name], dtype=dtype) for dtype in ("float64", "float32"))
+    for keep in (None, (), ("weights", "output")):
+        assert single.memory(keep) / double.memory(keep) == pytest.approx(0.5, rel=0.1)
+        assert double.memory(keep) <= double.memory(None)
+
+
+@pytest.mark.parametrize("name", ["softmax", "heads"])
+def test_each_step_of_all_pairs_that_is_kept_counts(name: str) -> None:
+    problem = load(**KINDS[name], causal=True, align="top-left")
+    weights = solve(problem)["weights"].nbytes
+    nothing = problem.memory(())
+    assert problem.memory(("weights",)) - nothing == weights
+    assert problem.memory(("weights", "masked")) - nothing == 2 * weights
+    assert problem.memory(("capped", "no such step")) == nothing
+    assert problem.memory(None) - nothing == 4 * weights
+
+
+def test_sizes_are_those_of_the_axes_that_can_be_chosen() -> None:
+    def sizes(**keys: Any) -> dict[str, int]:
+        problem = load(**keys)
+        assert isinstance(problem, Attention)
+        return problem.sizes()
+
+    assert sizes(**PLAIN) == {"query": 2, "key": 7}
+    assert sizes(**BATCH) == {"query": 2, "key": 7, "batch": 3}
+    assert sizes(**HEADS) == {"query": 2, "key": 7, "head": 4, "batch": 3}
+
+
+def test_tiles_are_smaller_where_a_pair_takes_more_numbers() -> None:
+    def of(*widths: int) -> Attention:
+        layers = tuple(Layer(normal(*table)) for table in pairwise(widths))
+        problem = load(**PLAIN)
+        assert isinstance(problem, Attention)
+        return replace(problem, similarity=MLP(layers=layers))
+
+    plain = load(**PLAIN)
+    assert isinstance(plain, Attention)
+    assert side(plain, 1024) == 1024
+    assert side(of(10, 8, 1), 1024) == 256, "two layers of 8 numbers a pair: a 16th"
+    assert side(of(10, 2, 8, 1), 1024) == 256, "the widest layer counts"
+    assert side(of(10, 1), 64) == 45
+    assert side(of(10, 5000, 1), 1024) == 16, "no tile is narrower"
+    assert side(of(10, 5000, 1), 8) == 8, "but as asked"
+
+
+def test_progress_counts_the_rows_of_all_heads() -> None:
+    from attncli.backends.numpy import NumpyBackend
+    from attncli.core.step import result
+
+    problem = load(**{**HEADS, "query": normal(3, 4, 11, 5)})
+    assert isinstance(problem, Attention)
+    told: list[tuple[int, int]] = []
+    machine = NumpyBackend()
+    output = result(tiled(problem, machine, tile=4, progress=lambda *rows: told.append(rows)))
+    assert output.shape == (3, 4, 11, 3)
+    assert [total for _, total in told] == [132] * 36
+    assert sorted(np.diff([0, *(done for done, _ in told)])) == [3] * 12 + [4] * 24
+    assert told[-1] == (132, 132)
+
+
+def test_labels_of_a_batch_are_each_entrys_own() -> None:
+    labels = Labels(query=(("a", "b"), ("c", "d")), key=("x", "y"))
+    assert labels.given("query", 1) == ("c", "d")
+    assert labels.given("query", 2) == ()
+    assert labels.given("key", 2) == ("x", "y")
+    assert labels.given("feature") == ()
+    assert labels.differ("query")
+    assert not labels.differ("key")
+
+
+def notes(**keys: Any) -> tuple[str, ...]:
+    return tuple(attend(**keys).notes)
+
+
+def test_notes_of_a_key_that_gets_all_weight_leave_out_who_sees_one_key_only() -> None:
+    far = {"query": [[100.0], [100.0]], "key": [[0.0], [9.0]], "value": [[1.0], [2.0]]}
+    (said,) = notes(**far, scale="none")
+    assert said.startswith("2 of 2 queries give one key all of their weight, first q1: ")
+    (one,) = notes(**far, scale="none", causal=True)
+    assert one.startswith("q2 gives one key all of its weight: ")
+    assert notes(**far, scale="none", mask=[[1, 0], [0, 1]], mask_means="keep") == ()
+
+
+def test_notes_name_the_batch_entry_the_head_and_the_label() -> None:
+    keys = {**HEADS, "labels": {"query": ["left", "right"]}}
+    mask = np.ones((3, 4, 2, 7), bool)
+    mask[2, 1, 1] = False
+    (said,) = notes(**keys, mask=mask, mask_means="keep")
+    assert (
+        said == "batch 2 · head 1 · right may attend to nothing: weights and output are zero there"
+    )
+    own = {**BATCH, "labels": {"query": [["a", "b"], ["c", "d"], ["e", "f"]]}}
+    mask = np.ones((3, 2, 7), bool)
+    mask[1, 0] = mask[2, 1] = False
+    (said,) = notes(**own, mask=mask, mask_means="keep", masked_row="nan")[:1]
+    assert said.startswith("2 of 6 queries may attend to nothing, first batch 1 · c: ")
