@@ -88,8 +88,10 @@ def new(
         path = path / chosen.path.name
     written = chosen.copy(path, force=options.force)
     if not options.quiet:
-        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
-        print(f"next: attncli {chosen.command} {path}", file=sys.stderr)
+        from attncli.formats.display import command, plain
+
+        print(plain(f"wrote {', '.join(map(str, written))}"), file=sys.stderr)
+        print(f"next: {command(chosen.command, str(path))}", file=sys.stderr)
 
 
 def _exercise(seed: int | None, kind: str, options: Options) -> None:
@@ -99,7 +101,7 @@ def _exercise(seed: int | None, kind: str, options: Options) -> None:
     from attncli.commands.output import refuse_existing
     from attncli.exercise import exercise
     from attncli.files.commit import commit
-    from attncli.formats.display import plain
+    from attncli.formats.display import command, plain
     from attncli.formats.worksheet import PAGES, answers, sheet
     from attncli.solve import solve
 
@@ -136,7 +138,7 @@ def _exercise(seed: int | None, kind: str, options: Options) -> None:
         commit(target, partial(_write, text), force=options.force)
     if not options.quiet:
         print(plain(f"wrote {', '.join(map(str, texts))}"), file=sys.stderr)
-        print(plain(f"next: attncli attend {source}"), file=sys.stderr)
+        print(f"next: {command('attend', str(source))}", file=sys.stderr)
 
 
 def _write(text: str, file: BinaryIO) -> None:

@@ -14,6 +14,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    moves,
     parted,
 )
 from attncli.commands.output import refuse_existing
@@ -226,7 +227,7 @@ def _judge(
 
 def _progress(options: Options) -> "Progress":
     """Says how far a search is that takes longer than a moment, on a terminal that can show it."""
-    quiet = options.quiet or not sys.stderr.isatty()
+    quiet = options.quiet or not moves(sys.stderr)
     started, shown = perf_counter(), False
 
     def progress(what: str, done: int, of: int) -> None:

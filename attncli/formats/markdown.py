@@ -17,8 +17,9 @@ EDGE = 8
 SPECIAL = re.compile(r"[\\`*_{}\[\]#~$]")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "@": "&#64;"}
 LINKS = (("://", "&#58;//"), ("www.", "www&#46;"))
-BLOCK = re.compile(r"^(?=[-+])|(?<=^\d)(?=[.)])")
-"""Where a line would begin a list."""
+EMOJI = re.compile(r":(?=[\w+\\-]+:)")
+BLOCK = re.compile(r"^(?=[-+](?:\s|$))|(?<=\d)(?=[.)](?:\s|$))")
+"""Where a line could begin a list."""
 
 
 def render(trace: "Trace", display: Display) -> str:
@@ -79,9 +80,14 @@ def _table(table: Table, display: Display) -> str:
 
 
 def _text(text: str, display: Display) -> str:
+    return inert(text, ascii=display.ascii)
+
+
+def inert(text: str, *, ascii: bool = False) -> str:
     """A text of an input that GitHub shows as it is: no markup, no HTML, no mention, no link."""
-    text = SPECIAL.sub(r"\\\g<0>", plain(text, ascii=display.ascii))
+    text = SPECIAL.sub(r"\\\g<0>", plain(text, ascii=ascii))
     text = "".join(ENTITIES.get(letter, letter) for letter in text)
     for link, broken in LINKS:
         text = text.replace(link, broken)
+    text = EMOJI.sub("&#58;", text)
     return BLOCK.sub(r"\\", text)
