@@ -65,10 +65,7 @@ def new(
     if kind is None:
         if options.output is not None:
             raise UsageError("new -o without KIND", expected="new KIND -o PATH", found="-o")
-        listed = listing() | MADE
-        width = max(len(name) for name in listed)
-        for name, about in listed.items():
-            print(f"{name:<{width}}  {about}")
+        _list(listing() | MADE)
         if not options.quiet and sys.stdout.isatty():
             print("\nnext: attncli new soft-addressing -o first.yaml")
         return
@@ -92,6 +89,17 @@ def new(
 
         print(plain(f"wrote {', '.join(map(str, written))}"), file=sys.stderr)
         print(f"next: {command(chosen.command, str(path))}", file=sys.stderr)
+
+
+def _list(abouts: dict[str, str]) -> None:
+    """Names and what each is, within the width of the terminal."""
+    from attncli.commands.options import paper
+    from attncli.formats.layout import listing
+    from attncli.formats.table import written
+
+    page = paper()
+    rows = [(name, page.own(about)) for name, about in abouts.items()]
+    sys.stdout.write(written(listing(rows, page), page.display))
 
 
 def _exercise(seed: int | None, kind: str, options: Options) -> None:

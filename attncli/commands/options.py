@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from attncli.core.problem import Notation, Problem
     from attncli.files.types import Entry
     from attncli.formats.display import Display
+    from attncli.formats.layout import Paper
     from attncli.solve import Tile
 
+ENDLESS = 1_000_000
 LONGEST_METAVAR = 20
 """Longer ones are spelled out in the help text instead."""
 
@@ -314,6 +316,18 @@ def terminal_width() -> int:
         return max(20, os.get_terminal_size(sys.stdout.fileno()).columns or 80)
     except (OSError, ValueError):
         return 80
+
+
+def paper() -> "Paper":
+    """A page for a list: as wide as the terminal; elsewhere, for scripts, an entry is a line."""
+    from rich.cells import cell_len
+
+    from attncli.formats.display import Display
+    from attncli.formats.layout import Paper
+
+    ascii = not encodes_unicode(sys.stdout.encoding)
+    width = terminal_width() if sys.stdout.isatty() else ENDLESS
+    return Paper(Display(width=width, ascii=ascii), cell_len)
 
 
 def colored(choice: str, stream: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from attncli.formats.display import Display
-from attncli.formats.layout import Panel, Paper, Span
+from attncli.formats.layout import NARROWEST, Panel, Paper, Span
 from attncli.formats.table import written
 from attncli.oracle.budget import Line
 from attncli.oracle.dialects import Outcome
@@ -42,9 +42,6 @@ def _grid(rows: Sequence[Sequence[str]], paper: Paper, lefts: int = 1) -> Panel:
 def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.3g}"
 
-
-NARROWEST = 24
-"""Cells for a text beside a name; with less it stands below."""
 
 # --- error budgets
 

@@ -13,6 +13,8 @@ from attncli.formats.display import Display, plain, spelled
 
 WHOLE = re.compile(r"\\x\w\w|\\u\w{4}|\\U\w{8}|[-−]?\d[\d.]*(?:e[-+]\d+)?")
 """What means something else in parts: escapes and numbers."""
+NARROWEST = 24
+"""Cells for a text beside a name; with less it stands below."""
 GAP = 4
 """Cells between panels."""
 
@@ -145,6 +147,21 @@ def _clashes(names: Sequence[str], short: Sequence[str]) -> list[bool]:
     for name, text in zip(names, short, strict=True):
         owners.setdefault(text, set()).add(name)
     return [len(owners[text]) > 1 for text in short]
+
+
+def listing(rows: Sequence[tuple[str, str]], paper: Paper) -> Panel:
+    """Names, and beside each (below it, where there is little room) what is said of it."""
+    indent = max(paper.measure(name) for name, _ in rows) + 2
+    is_narrow = paper.width - indent < NARROWEST
+    indent = 2 if is_narrow else indent
+    lines: Panel = []
+    for name, said in rows:
+        if is_narrow and name:
+            lines.append(paper.line(Span(name)))
+        for number, part in enumerate(paper.wrap(said, paper.width - indent)):
+            head = "" if is_narrow or number else name
+            lines.append(paper.line(Span(paper.pad(head, indent)), Span(part)))
+    return lines
 
 
 def width_of(panel: Panel) -> int:

@@ -20,7 +20,7 @@ from attncli.commands import COMMANDS as NINE
 from attncli.commands.boundary import run
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples"
-NAME = "[b]\x1b[31m\u202e$(touch pwned).yaml"
+NAME = "[b]\x1b[31m\u202e\udcff$(touch pwned).yaml"
 """A name of a file that would do something."""
 HOSTILE = """\
 title: "T\\e[31m [bold]x[/] :smile: \\u202e \\a"

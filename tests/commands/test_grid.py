@@ -135,3 +135,17 @@ def test_no_number_is_cut_at_any_width(
 
 def numbers(text: str) -> set[str]:
     return set(NUMBER.findall(STYLE.sub("", text)))
+
+
+@pytest.mark.parametrize("name", ["attend", "batch forced", "bench", "learn", "verify unknown"])
+def test_nothing_moves_on_a_dumb_terminal(
+    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(name, "terminal, dumb", "utf-8", 80, monkeypatch)
+
+
+@pytest.mark.parametrize("colour", ["terminal, NO_COLOR", "terminal, CLICOLOR=0"])
+def test_the_display_of_a_batch_has_no_colour_where_colour_is_off(
+    colour: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check("batch forced", colour, "utf-8", 80, monkeypatch)

@@ -113,6 +113,17 @@ def test_a_reader_who_leaves_is_no_error(name: str, furnished: Path) -> None:
         assert CASES[name].code > 0 or b"error" not in done.stderr, done.stderr
 
 
+def test_a_command_to_copy_is_words_to_a_shell(furnished: Path) -> None:
+    """What stands after `deeper:` and `again:` runs nothing but attncli, with the file's name."""
+    name = "$(touch pwned) 'a`touch pwned`.yaml"
+    (furnished / name).write_text(PROBLEM)
+    said = shell(furnished, shlex.join(["attncli", "explain", name, "b1"])).stdout.decode()
+    deeper = next(line for line in said.splitlines() if "deeper:" in line)
+    done = shell(furnished, deeper.partition("deeper: ")[2])
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not (furnished / "pwned").exists()
+
+
 @cases(quick=["attend", "learn"])
 def test_a_closed_stdin_is_not_missed(name: str, furnished: Path) -> None:
     whole = shell(furnished, f"{line_of(name)} </dev/null")

@@ -177,6 +177,14 @@ def test_in_markdown(queries: Any, keys: Any, ascii: bool) -> None:
     assert not re.search(r"://|www\.|(?<!\\)[$]|:smile:", text)
 
 
+@pytest.mark.parametrize("label", ["12. x", "- x", "+", "3) y", "1."])
+def test_a_label_begins_no_list_in_markdown(label: str) -> None:
+    teller = Teller(Working(labelled(("a", "b", "c", "d"), (label,) * 4).problem), "rows")
+    read = Markup(TOLD["markdown"](teller.output("", (), 0), f"{label}.yaml", Display()))
+    assert read.tags <= STORIES
+    assert f"{label} holds all of the weight." in read.texts["p"]
+
+
 @some
 @any_names
 def test_in_html(queries: Any, keys: Any, ascii: bool) -> None:
@@ -325,3 +333,12 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     for text in (out, err):
         assert text.replace("\n", "").isprintable()
     return out, err
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"])
+def test_a_name_that_no_file_can_have(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["attend", "p.json", "-o", f"{name}.npz"]) == 5
+    assert run(["attend", f"{name}.yaml"]) == 3
+    said(capsys)
