@@ -29,7 +29,7 @@ SCREENS = {
         "explain self-attention.yaml b1",
         "explain causal.yaml weights 2 0 --depth all",
         "explain translation.yaml 1 --width 60",
-        "explain self-attention.yaml b1 --width 40 ASCII",
+        "explain causal.yaml cat --width 40 ASCII",
         "explain h.yaml 1",
     ],
     "verify": [

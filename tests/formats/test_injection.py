@@ -64,7 +64,17 @@ NAMES = st.lists(st.sampled_from(PIECES) | st.text(st.characters(), max_size=4),
     "".join
 )
 FOUR = st.tuples(NAMES, NAMES, NAMES, NAMES)
-any_names = given(FOUR, FOUR, st.booleans())
+ALL = tuple("".join(PIECES[place::8]) for place in range(8))
+"""Every piece in one of eight names."""
+
+
+def any_names(test: Any) -> Any:
+    """Any names of four queries and four keys; and each time those with all of the pieces."""
+    for ascii in (False, True):
+        test = example(ALL[:4], ALL[4:], ascii)(test)
+    return given(FOUR, FOUR, st.booleans())(test)
+
+
 some = settings(max_examples=30, deadline=None)
 shared = settings(some, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
