@@ -18,9 +18,16 @@ PROBLEM = "query: [[1, 0]]\nkey: [[1, 0], [0, 1]]\nvalue: [[1], [2]]\nscale: 5\n
 def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """A shell line in which `attncli` runs this package."""
     command = f'attncli() {{ "{sys.executable}" -m attncli "$@"; }}; {line}'
+    return subprocess.run(
+        ["sh", "-c", command], cwd=folder, env=buffered(**environment), capture_output=True
+    )
+
+
+def buffered(**environment: str) -> dict[str, str]:
+    """The environment of users: what is written waits in a buffer."""
     home = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": home, **environment}
-    return subprocess.run(["sh", "-c", command], cwd=folder, env=environment, capture_output=True)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**kept, "PYTHONPATH": home, **environment}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
@@ -100,13 +107,15 @@ def test_two_closed_streams_leave_an_exit_code(name: str, furnished: Path) -> No
     assert done.returncode == (code if name in SILENT or code > 1 else 5)
 
 
-@cases()
+@cases(quick=["attend", "inspect", "error of a file"])
 def test_a_reader_who_leaves_is_no_error(name: str, furnished: Path) -> None:
     """Before the first line, or after it."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "attncli", *CASES[name].words]
-    gone = subprocess.run(command, cwd=furnished, stdout=writer, stderr=subprocess.PIPE)
+    gone = subprocess.run(
+        command, cwd=furnished, env=buffered(), stdout=writer, stderr=subprocess.PIPE
+    )
     os.close(writer)
     done = shell(furnished, f"{{ {line_of(name)}; echo $? >code; }} | head -1")
     ends = (gone.returncode, gone.stderr), (int((furnished / "code").read_text()), done.stderr)
