@@ -18,16 +18,16 @@ SPECIAL = re.compile(r"[\\`*_{}\[\]#~$]")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "@": "&#64;"}
 LINKS = (("://", "&#58;//"), ("www.", "www&#46;"))
 EMOJI = re.compile(r":(?=[\w+\\-]+:)")
-BLOCK = re.compile(r"^(?=[-+](?:\s|$))|(?<=\d)(?=[.)](?:\s|$))")
-"""Where a line could begin a list."""
+BLOCK = re.compile(r"^(\d{0,9})([-+.)])(?=\s|$)")
+"""What begins a list."""
 
 
 def render(trace: "Trace", display: Display) -> str:
     """A heading, what was computed, and the steps."""
     own = spelled if display.ascii else str
-    title = trace.problem.presentation.title or "Attention"
+    title = " ".join(trace.problem.presentation.title.split()) or "Attention"
     facts = " · ".join([trace.notation, *trace.problem.facts()])
-    parts = [f"## {_text(' '.join(title.split()), display)}", own(facts).replace("*", "\\*")]
+    parts = [f"## {_text(title, display)}", own(facts).replace("*", "\\*")]
     for number, view in numbered(trace, display):
         parts += _step(view, trace, display, number)
     if trace.notes:
@@ -90,4 +90,4 @@ def inert(text: str, *, ascii: bool = False) -> str:
     for link, broken in LINKS:
         text = text.replace(link, broken)
     text = EMOJI.sub("&#58;", text)
-    return BLOCK.sub(r"\\", text)
+    return BLOCK.sub(r"\1\\\2", text)
