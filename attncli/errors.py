@@ -148,6 +148,8 @@ def reason(error: OSError | ValueError) -> str:
     """Why the system refuses a path, in the same words on every Python."""
     if "embedded null" in str(error):
         return "embedded null byte"
+    if isinstance(error, UnicodeEncodeError):
+        return "half a character stands in its name"
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 

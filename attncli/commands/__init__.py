@@ -34,11 +34,11 @@ COMMANDS = {
 }
 
 THREE = """\
-attncli, an attention calculator that shows every step. Three commands to try:
+attncli, an attention calculator that shows every step. Three commands:
 
-  attncli new                                  problems that run, to copy and change
-  attncli new soft-addressing -o first.yaml    a first problem, with comments
-  attncli attend first.yaml                    every step of it
+  attncli new                                problems that run, to start from
+  attncli new soft-addressing -o first.yaml  a first problem, with comments
+  attncli attend first.yaml                  every step of it
 
 attncli --help lists the commands."""
 

@@ -40,21 +40,26 @@ def backends(
 def _list() -> None:
     from attncli.backends import BACKENDS, outside
     from attncli.backends.probe import probe
-    from attncli.formats.display import plain
+    from attncli.commands.options import paper
+    from attncli.formats.layout import listing
+    from attncli.formats.table import written
 
     packages = {
         name: " and ".join(point.value for point in points) for name, points in outside().items()
     }
     abouts = {entry.name: entry.about for entry in BACKENDS.values()} | packages
     width = max(map(len, abouts))
+    page = paper()
+    rows: list[tuple[str, str]] = []
     for name, about in abouts.items():
         answer = probe(name)
         state = "ready" if answer.ready else "not ready"
-        print(plain(f"{name:<{width}}  {state:<9}  {answer.says}"))
         rest = f"; {answer.memory / 1e9:.1f} GB free" if answer.ready else ""
-        print(plain(f"{'':<{width}}  {'':<9}  {about}{rest}"))
+        rows += [(f"{name:<{width}}  {state}", answer.says), ("", f"{about}{rest}")]
         if answer.hint:
-            print(plain(f"{'':<{width}}  {'':<9}  hint: {answer.hint}"))
+            rows.append(("", f"hint: {answer.hint}"))
+    rows = [(page.theirs(name), page.theirs(said)) for name, said in rows]
+    sys.stdout.write(written(listing(rows, page), page.display))
     print("\nNothing here has been run on a GPU by its makers yet: backends test NAME tells.")
 
 

@@ -137,7 +137,9 @@ def _format(options: Options) -> str:
 
 def _progress(*, quiet: bool) -> Callable[[str], None]:
     """Say on a terminal what is being timed."""
-    shows = sys.stderr.isatty() and not quiet
+    from attncli.commands.options import moves
+
+    shows = moves(sys.stderr) and not quiet
 
     def say(what: str) -> None:
         if shows:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any, TextIO
 
 from attncli.errors import AttncliError, known
 
@@ -66,6 +67,29 @@ class _Closed(io.TextIOBase):
         raise OSError(errno.EBADF, "it is closed")
 
 
+class _Heedless:
+    """stderr: what cannot be said there (a full disk) ends no work and changes no exit code."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            _silence(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _silence(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _prepare_streams() -> None:
     """No letter that a terminal lacks, and no closed stream, ends a run with a traceback."""
     codecs.register_error("spelled", _spelled)
@@ -79,6 +103,8 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="spelled")
+    if not isinstance(sys.stderr, _Heedless):
+        sys.stderr = _Heedless(sys.stderr)
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:
@@ -110,12 +136,9 @@ def _traceback(error: BaseException, arguments: Sequence[str]) -> None:
 def _say(*lines: str) -> None:
     from attncli.formats.display import plain
 
-    try:
-        for line in lines:
-            print(plain(line, ascii=not _speaks_unicode()), file=sys.stderr)
-        sys.stderr.flush()
-    except OSError:
-        _silence(sys.stderr)
+    for line in lines:
+        print(plain(line, ascii=not _speaks_unicode()), file=sys.stderr)
+    sys.stderr.flush()
 
 
 def _speaks_unicode() -> bool:

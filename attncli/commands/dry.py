@@ -1,6 +1,7 @@
 """`batch --dry-run`: the jobs, what each will take, and nothing done."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -31,7 +32,8 @@ def listing(
     from attncli.solve import size_of
 
     unicode = encodes_unicode(sys.stdout.encoding)
-    words = (lambda text: text) if unicode else spelled
+    words = str if unicode else spelled
+    theirs = partial(plain, ascii=not unicode)
     before = Journal.peek(report)
     allowed = options.memory_limit() or machine.free_memory()
     rate = _rate()
@@ -39,19 +41,21 @@ def listing(
     left = 0
     for job in manifest.jobs:
         if holds(job, settings, before.get(job.output), Stage()):
-            rows.append((str(job.index), job.output, "done", "", ""))
+            rows.append((str(job.index), theirs(job.output), "done", "", ""))
             continue
         left += 1
         try:
             needed, whole, facts = _needs(job, settings)
         except AttncliError as error:
             refused += 1
-            rows.append((str(job.index), job.output, f"fails: {error.what}", "", ""))
+            fails = theirs(words(f"fails: {error.what}"))
+            rows.append((str(job.index), theirs(job.output), fails, "", ""))
             continue
         seconds = OVERHEAD + whole / rate
         total, most = total + seconds, max(most, needed)
         note = " over the limit" if needed > allowed else ""
-        rows.append((str(job.index), job.output, facts, size_of(needed) + note, _time(seconds)))
+        memory = size_of(needed) + note
+        rows.append((str(job.index), theirs(job.output), words(facts), memory, _time(seconds)))
     heads = ("job", "output", "computes", "memory", "time")
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
@@ -59,7 +63,7 @@ def listing(
             cell.rjust(width) if column in (0, 3, 4) else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        print(words(plain("  ".join(cells).rstrip(), ascii=not unicode)))
+        print("  ".join(cells).rstrip())
     done = len(manifest.jobs) - left
     parts = [f"{len(manifest.jobs)} jobs", f"{done} done", f"{left} to do"]
     if refused:

@@ -65,6 +65,7 @@ def explain(
     """Work one cell, vector or step by hand, back to the inputs."""
     from attncli.commands.output import refuse_existing
     from attncli.formats.arithmetic import LATEX, TEXT
+    from attncli.formats.display import command
     from attncli.formats.teller import Teller
     from attncli.formats.told import FORMATS
 
@@ -75,7 +76,7 @@ def explain(
             f"explain {' '.join(words)}",
             expected="PROBLEM STEP [QUERY [KEY]]",
             found=f"{len(asked)} words after the problem",
-            hint=f"attncli explain {' '.join(sources)} b1",
+            hint=command("explain", *sources, "b1"),
         )
     step, query, key = (*asked, None, None)[:3]
     assert step is not None

@@ -82,8 +82,8 @@ def _problem(source: str, options: Options) -> None:
     unicode = encodes_unicode(sys.stdout.encoding)
     words = str if unicode else spelled
     print(title if unicode else plain(title, ascii=True))
-    print(words(f"  kind     {problem.kind}, {shown.notation}"))
-    print(words(f"  computes {' · '.join(problem.facts())}"))
+    print(f"  kind     {problem.kind}, {shown.notation}")
+    print(f"  computes {words(' · '.join(problem.facts()))}")
     print(f"  steps    {', '.join(problem.step_names())}")
     print(f"  memory   {size_of(problem.memory(None))} for all steps")
     settings = {

@@ -1,5 +1,6 @@
 """The display of a batch on a terminal: a bar, the counts, and the jobs running now."""
 
+import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -8,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from attncli.commands.options import colored
 from attncli.commands.progress import Progress as Plain
 from attncli.formats.display import plain, spelled
 
@@ -27,7 +29,11 @@ class Live(Plain):
         super().__init__(run, quiet)
         from rich.live import Live as RichLive
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(
+            stderr=True,
+            highlight=False,
+            color_system="auto" if colored("auto", sys.stderr) else None,
+        )
         unicode = self._console.encoding.lower().startswith("utf")
         self._words = (lambda text: text) if unicode else spelled
         self._bar = Progress(
@@ -68,7 +74,7 @@ class Live(Plain):
         self._bar.update(self._task, completed=self.run.counts.done)
         table = Table.grid(expand=True)
         table.add_row(self._bar)
-        table.add_row(Text(self.line(), no_wrap=True, overflow="ellipsis"))
+        table.add_row(Text(self.line(self._console.width)))
         names = list(self.run.running.values())
         width = self._console.width - EDGE
         for name in names[:MOST_RUNNING]:

@@ -65,10 +65,7 @@ def new(
     if kind is None:
         if options.output is not None:
             raise UsageError("new -o without KIND", expected="new KIND -o PATH", found="-o")
-        listed = listing() | MADE
-        width = max(len(name) for name in listed)
-        for name, about in listed.items():
-            print(f"{name:<{width}}  {about}")
+        _list(listing() | MADE)
         if not options.quiet and sys.stdout.isatty():
             print("\nnext: attncli new soft-addressing -o first.yaml")
         return
@@ -88,8 +85,21 @@ def new(
         path = path / chosen.path.name
     written = chosen.copy(path, force=options.force)
     if not options.quiet:
-        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
-        print(f"next: attncli {chosen.command} {path}", file=sys.stderr)
+        from attncli.formats.display import command, plain
+
+        print(plain(f"wrote {', '.join(map(str, written))}"), file=sys.stderr)
+        print(f"next: {command(chosen.command, str(path))}", file=sys.stderr)
+
+
+def _list(abouts: dict[str, str]) -> None:
+    """Names and what each is, within the width of the terminal."""
+    from attncli.commands.options import paper
+    from attncli.formats.layout import listing
+    from attncli.formats.table import written
+
+    page = paper()
+    rows = [(name, page.own(about)) for name, about in abouts.items()]
+    sys.stdout.write(written(listing(rows, page), page.display))
 
 
 def _exercise(seed: int | None, kind: str, options: Options) -> None:
@@ -99,7 +109,7 @@ def _exercise(seed: int | None, kind: str, options: Options) -> None:
     from attncli.commands.output import refuse_existing
     from attncli.exercise import exercise
     from attncli.files.commit import commit
-    from attncli.formats.display import plain
+    from attncli.formats.display import command, plain
     from attncli.formats.worksheet import PAGES, answers, sheet
     from attncli.solve import solve
 
@@ -136,7 +146,7 @@ def _exercise(seed: int | None, kind: str, options: Options) -> None:
         commit(target, partial(_write, text), force=options.force)
     if not options.quiet:
         print(plain(f"wrote {', '.join(map(str, texts))}"), file=sys.stderr)
-        print(plain(f"next: attncli attend {source}"), file=sys.stderr)
+        print(f"next: {command('attend', str(source))}", file=sys.stderr)
 
 
 def _write(text: str, file: BinaryIO) -> None:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from attncli.core.problem import Notation, Problem
     from attncli.files.types import Entry
     from attncli.formats.display import Display
+    from attncli.formats.layout import Paper
     from attncli.solve import Tile
 
+ENDLESS = 1_000_000
 LONGEST_METAVAR = 20
 """Longer ones are spelled out in the help text instead."""
 
@@ -316,6 +318,18 @@ def terminal_width() -> int:
         return 80
 
 
+def paper() -> "Paper":
+    """A page for a list: as wide as the terminal; elsewhere, for scripts, an entry is a line."""
+    from rich.cells import cell_len
+
+    from attncli.formats.display import Display
+    from attncli.formats.layout import Paper
+
+    ascii = not encodes_unicode(sys.stdout.encoding)
+    width = terminal_width() if sys.stdout.isatty() else ENDLESS
+    return Paper(Display(width=width, ascii=ascii), cell_len)
+
+
 def colored(choice: str, stream: Any) -> bool:
     """Whether to write colour: `--color`, then NO_COLOR, FORCE_COLOR, and the terminal itself."""
     if choice not in ("auto", "always", "never"):
@@ -328,6 +342,11 @@ def colored(choice: str, stream: Any) -> bool:
         return True
     dumb = os.environ.get("TERM", "") == "dumb" or os.environ.get("CLICOLOR") == "0"
     return bool(stream.isatty()) and not dumb
+
+
+def moves(stream: Any) -> bool:
+    """Whether a stream is a terminal on which the cursor can be moved."""
+    return bool(stream.isatty()) and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def encodes_unicode(encoding: str | None) -> bool:

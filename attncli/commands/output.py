@@ -136,17 +136,16 @@ class Destination:
         """The next command to try, for people at a terminal."""
         if self.path is not None or self.quiet or self.format != "table" or not sys.stdout.isatty():
             return
-        from attncli.formats.display import plain
+        from attncli.formats.display import command
 
-        source = plain(" ".join(sources)) if "-" not in sources else "PROBLEM"
         if "query" not in trace.problem.sizes():
             return
         queries = trace.labels.names("weights", "query", trace.problem.sizes().get("query", 1))
         place = next((name for name in reversed(queries) if name.isalnum()), "0")
-        tries = f"attncli explain {source} {place}"
-        if source == "PROBLEM":
-            tries = f"attncli attend {source} --focus {place}"
-        print(f"\nnext: {tries}")
+        tries = ["explain", *sources, place]
+        if "-" in sources:
+            tries = ["attend", "PROBLEM", "--focus", place]
+        print(f"\nnext: {command(*tries)}")
 
 
 def refuse_existing(path: Path, force: bool) -> None:

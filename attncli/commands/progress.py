@@ -1,6 +1,5 @@
 """What people see while a batch runs: a display on a terminal, a line now and then elsewhere."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from attncli.formats.display import plain
+from attncli.formats.display import command, plain
 
 if TYPE_CHECKING:
     from attncli.batch.journal import Record
@@ -35,7 +34,9 @@ class Progress:
     @classmethod
     def of(cls, run: "Run", quiet: bool) -> "Progress":
         """For this stderr: a live display on a terminal."""
-        if quiet or not sys.stderr.isatty():
+        from attncli.commands.options import moves
+
+        if quiet or not moves(sys.stderr):
             return cls(run, quiet)
         from attncli.commands.live import Live
 
@@ -68,13 +69,15 @@ class Progress:
         self._said = monotonic()
         self.say(self.line())
 
-    def line(self) -> str:
-        """How far the run is, in a line."""
+    def line(self, width: int | None = None) -> str:
+        """How far the run is, in a line of at most so many letters."""
         counts, n = self.run.counts, len(self.run.jobs)
         rate = counts.done / max(monotonic() - self.run.started, 1e-9)
         parts = [f"{counts.done} of {n} done", f"{counts.failed} failed", f"{rate:.3g}/s"]
         if rate:
             parts.append(f"{duration((n - counts.done) / rate)} left")
+        while width is not None and len(", ".join(parts)) > width:
+            parts.pop()
         return ", ".join(parts)
 
     def say(self, line: str) -> None:
@@ -88,10 +91,10 @@ class Progress:
         counts = self.run.counts
         left = len(self.run.jobs) - counts.done
         if counts.failed or left:
-            command = shlex.join(["attncli", *arguments])
-            if len(command) > LONGEST:  # a pattern that the shell has spelled out
-                command = f"the same command ({len(arguments)} words) does the rest"
-            self.say(f"again: {command}")
+            again = command(*arguments)
+            if len(again) > LONGEST:  # a pattern that the shell has spelled out
+                again = f"the same command ({len(arguments)} words) does the rest"
+            self.say(f"again: {again}")
         line = f"{counts.ok} ok, {counts.failed} failed, {counts.skipped} skipped"
         if left:
             line += f", {left} not run"

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from attncli.commands.options import colored, moves
+
 PATIENCE = 0.5
 """Seconds of work before a bar appears: shorter ones need none."""
 
@@ -11,10 +13,11 @@ PATIENCE = 0.5
 @contextmanager
 def rows_done(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Rows done, rate and time left, as a callback of (done, total); None where nobody looks."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not moves(sys.stderr):
         yield None
         return
     from time import monotonic
+    from typing import Literal
 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,17 +29,22 @@ def rows_done(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
         TimeRemainingColumn(),
     )
     started = monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=False) as shown:
-        shown.stop()
-        task = shown.add_task("", total=None, rate="")
+    system: Literal["auto"] | None = "auto" if colored("auto", sys.stderr) else None
+    console = Console(stderr=True, color_system=system)
+    shown = Progress(*columns, console=console, transient=True)
+    task = shown.add_task("", total=None, rate="")
 
-        def tell(done: int, total: int) -> None:
-            seconds = monotonic() - started
-            if seconds < PATIENCE:
-                return
-            if not shown.live.is_started:
-                shown.start()
-            rate = f"{done / seconds:,.0f}"
-            shown.update(task, completed=done, total=total, rate=rate)
+    def tell(done: int, total: int) -> None:
+        seconds = monotonic() - started
+        if seconds < PATIENCE:
+            return
+        if not shown.live.is_started:
+            shown.start()
+        rate = f"{done / seconds:,.0f}"
+        shown.update(task, completed=done, total=total, rate=rate)
 
+    try:
         yield tell
+    finally:
+        if shown.live.is_started:
+            shown.stop()

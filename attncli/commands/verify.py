@@ -1,6 +1,7 @@
 """`verify`: somebody's result beside ours, and the slip that explains a difference."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +11,12 @@ import typer
 from attncli.commands.options import (
     COMPUTATION,
     DISPLAY,
+    ENDLESS,
     MACHINE,
     OUTPUT,
     Options,
     accepts,
+    moves,
     parted,
 )
 from attncli.commands.output import refuse_existing
@@ -164,7 +167,9 @@ def _points(judge: "Judge", theirs: list[str], options: Options) -> None:
         report = marks.as_csv(sheets)
     else:
         display = options.display(judge.problem, to_file=options.output not in (None, "-"))
-        report = marks.text(sheets, display)
+        # For scripts a sheet is a line, however long.
+        wide = options.width is None and not sys.stdout.isatty()
+        report = marks.text(sheets, replace(display, width=ENDLESS) if wide else display)
     put(report, options)
     if not all(sheet.all_right for sheet in sheets):
         raise typer.Exit(1)
@@ -226,7 +231,7 @@ def _judge(
 
 def _progress(options: Options) -> "Progress":
     """Says how far a search is that takes longer than a moment, on a terminal that can show it."""
-    quiet = options.quiet or not sys.stderr.isatty()
+    quiet = options.quiet or not moves(sys.stderr)
     started, shown = perf_counter(), False
 
     def progress(what: str, done: int, of: int) -> None:

@@ -63,9 +63,17 @@ def commit(path: Path, write: Writer, *, force: bool = False) -> None:
     except BrokenPipeError:
         raise  # whoever read has had enough: no failure
     except (OSError, ValueError) as error:
-        if isinstance(error, ValueError) and "embedded null" not in str(error):
+        if isinstance(error, ValueError) and _can_be(path):
             raise
         raise failure(path, error) from error
+
+
+def _can_be(path: Path) -> bool:
+    """Whether a file can have this name."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def mode_of(path: Path) -> int | None:

@@ -1,5 +1,6 @@
 """Tensors from one kind of file to another, number for number."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,7 +96,9 @@ def writer(source: str, target: Path) -> tuple[Callable[[BinaryIO], object], lis
             f"{source} holds {len(arrays)} tensors, {suffix} holds one",
             expected="one of " + ", ".join(arrays),
             found="all",
-            hint=f"attncli inspect {source}:{next(iter(arrays), 'NAME')} -o {target}",
+            hint=shlex.join(
+                ["attncli", "inspect", f"{source}:{next(iter(arrays), 'NAME')}", "-o", str(target)]
+            ),
             place=Place(source),
         )
     (array,) = arrays.values()

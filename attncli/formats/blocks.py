@@ -51,11 +51,7 @@ def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
     integers = all_integers(view.value)
     finite = view.value[np.isfinite(view.value)]
     extremes = [] if not finite.size else [float(finite.min()), float(finite.max())]
-    if view.step.base != "weights" and not view.is_image:
-        # The columns of what is measured are different things; those of vectors are read together.
-        same = None if view.step.base in BESIDE else fixed(extremes, digits)
-        return Shape(integers, same, False, None, None)
-    if view.is_image:
+    if view.step.base != "weights" or view.is_image:
         # The columns of what is measured are different things; those of vectors are read together.
         same = None if view.step.base in BESIDE else fixed(extremes, digits)
         return Shape(integers, same, False, None, None)
@@ -135,12 +131,18 @@ def heading(number: str, title: "Title", paper: Paper) -> Panel:
     """`3 Weights  A = softmax(S)`, in as many lines as it needs."""
     start = f"{number or ' '} {title.title}"
     formula = paper.own(title.formula)
-    first = Span(start, "title")
-    whole = paper.line(first, Span("  " + formula, "formula"))
-    if not formula or whole.width <= paper.width:
-        return [whole if formula else paper.line(first)]
+    first = paper.line(Span(start, "title"))
+    whole = paper.line(*first.spans, Span("  " + formula, "formula"))
+    if formula and whole.width <= paper.width:
+        return [whole]
+    lines = [first]
+    if first.width > paper.width:
+        indent = len(number or " ") + 1
+        parts = paper.wrap(title.title, paper.width - indent)
+        starts = [start[:indent], *[" " * indent] * (len(parts) - 1)]
+        lines = [paper.line(Span(s + part, "title")) for s, part in zip(starts, parts, strict=True)]
     wrapped = paper.wrap(formula, paper.width - 2)
-    return [paper.line(first), *(_indented(text, "formula", paper) for text in wrapped)]
+    return [*lines, *(_indented(text, "formula", paper) for text in wrapped)]
 
 
 def _left_out(view: View, remarks: list[str], paper: Paper) -> Panel:

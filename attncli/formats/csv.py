@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attncli.solve import Trace
 
 ALWAYS = ("head", "query", "key", "feature")
-FORMULA = ("=", "+", "-", "@", "'")
+FORMULA = (*"=+-@", *"＝＋－＠", "'")
 """First letters that a spreadsheet takes for a formula, or for a quote already there."""
 
 

@@ -56,6 +56,13 @@ def plain(text: str, *, ascii: bool = False) -> str:
     return "◌" + text if text and not text.isascii() and _combines(text[0]) else text
 
 
+def command(*words: str) -> str:
+    """A command of ours to copy: no word of it means anything to a shell."""
+    import shlex
+
+    return plain(shlex.join(["attncli", *words]))
+
+
 def _visible(character: str) -> str:
     from unicodedata import category
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from attncli.formats.display import Display
-from attncli.formats.layout import Panel, Paper, Span
+from attncli.formats.layout import NARROWEST, Panel, Paper, Span
 from attncli.formats.table import written
 from attncli.oracle.budget import Line
 from attncli.oracle.dialects import Outcome
@@ -123,15 +123,21 @@ def dialects_text(found: Sequence[Outcome], source: str, display: Display) -> st
     title = paper.theirs(f"{source or 'The problem'}: what libraries would compute")
     panel = _head(paper, title, f"differences from the problem {beside}")
     width = max(paper.measure(_name(o)) for o in found) + 2
+    if is_narrow := paper.width - width < NARROWEST:
+        width = 2
     for outcome in found:
         told = _told(outcome, reference)
-        lines = [*paper.wrap(paper.own(told), paper.width - width)]
+        lines = [*paper.wrap(paper.theirs(paper.own(told)), paper.width - width)]
         for because in outcome.because if not outcome.same else ():
             lines += paper.wrap(paper.own(f"because {because}"), paper.width - width)
-        for number, line in enumerate(lines):
-            name = _name(outcome) if number == 0 else ""
+        name = _name(outcome)
+        if is_narrow:
+            panel.append(paper.line(Span(name)))
+            name = ""
+        for line in lines:
             style = "dim" if outcome.same else ""
             panel.append(paper.line(Span(paper.pad(name, width)), Span(line, style)))
+            name = ""
     return written(panel, display)
 
 

@@ -4,12 +4,17 @@ Widths are counted in terminal cells by the measure that `table` brings, so that
 Rich. No line becomes wider than the paper.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from attncli.formats.display import Display, plain, spelled
 
+WHOLE = re.compile(r"\\x\w\w|\\u\w{4}|\\U\w{8}|[-−]?\d[\d.]*(?:e[-+]\d+)?")
+"""What means something else in parts: escapes and numbers."""
+NARROWEST = 24
+"""Cells for a text beside a name; with less it stands below."""
 GAP = 4
 """Cells between panels."""
 
@@ -65,7 +70,10 @@ class Paper:
         return blanks + text if right else text + blanks
 
     def wrap(self, text: str, width: int) -> list[str]:
-        """The text in lines of at most `width` cells, broken at blanks, else anywhere."""
+        """The text in lines of at most `width` cells, broken at blanks, else between letters.
+
+        A number or an escape is broken only where it is longer than a line.
+        """
         lines, rest = [""], text.split(" ")
         while rest:
             word = rest.pop(0)
@@ -77,6 +85,7 @@ class Paper:
                 rest.insert(0, word)
             else:
                 start = self.start(word, max(width, 1)) or word[:1]
+                start = word[: _before_whole(word, len(start))] or start
                 lines[-1] = start
                 lines.append("")
                 rest.insert(0, word[len(start) :])
@@ -126,12 +135,33 @@ class Paper:
         return self.line(Span(self.own("─") * self.width, "dim"))
 
 
+def _before_whole(word: str, end: int) -> int:
+    """Where a word can be broken, `end` at most, so that nothing whole stands on both sides."""
+    wholes = (found.span() for found in WHOLE.finditer(word))
+    return next((first for first, last in wholes if first < end < last), end)
+
+
 def _clashes(names: Sequence[str], short: Sequence[str]) -> list[bool]:
     """Which names share their short form with another name."""
     owners: dict[str, set[str]] = {}
     for name, text in zip(names, short, strict=True):
         owners.setdefault(text, set()).add(name)
     return [len(owners[text]) > 1 for text in short]
+
+
+def listing(rows: Sequence[tuple[str, str]], paper: Paper) -> Panel:
+    """Names, and beside each (below it, where there is little room) what is said of it."""
+    indent = max(paper.measure(name) for name, _ in rows) + 2
+    is_narrow = paper.width - indent < NARROWEST
+    indent = 2 if is_narrow else indent
+    lines: Panel = []
+    for name, said in rows:
+        if is_narrow and name:
+            lines.append(paper.line(Span(name)))
+        for number, part in enumerate(paper.wrap(said, paper.width - indent)):
+            head = "" if is_narrow or number else name
+            lines.append(paper.line(Span(paper.pad(head, indent)), Span(part)))
+    return lines
 
 
 def width_of(panel: Panel) -> int:

@@ -17,16 +17,17 @@ EDGE = 8
 SPECIAL = re.compile(r"[\\`*_{}\[\]#~$]")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "@": "&#64;"}
 LINKS = (("://", "&#58;//"), ("www.", "www&#46;"))
-BLOCK = re.compile(r"^(?=[-+])|(?<=^\d)(?=[.)])")
-"""Where a line would begin a list."""
+EMOJI = re.compile(r":(?=[\w+\\-]+:)")
+BLOCK = re.compile(r"^(\d{0,9})([-+.)])(?=\s|$)")
+"""What begins a list."""
 
 
 def render(trace: "Trace", display: Display) -> str:
     """A heading, what was computed, and the steps."""
     own = spelled if display.ascii else str
-    title = trace.problem.presentation.title or "Attention"
+    title = " ".join(trace.problem.presentation.title.split()) or "Attention"
     facts = " · ".join([trace.notation, *trace.problem.facts()])
-    parts = [f"## {_text(' '.join(title.split()), display)}", own(facts).replace("*", "\\*")]
+    parts = [f"## {_text(title, display)}", own(facts).replace("*", "\\*")]
     for number, view in numbered(trace, display):
         parts += _step(view, trace, display, number)
     if trace.notes:
@@ -79,9 +80,14 @@ def _table(table: Table, display: Display) -> str:
 
 
 def _text(text: str, display: Display) -> str:
+    return inert(text, ascii=display.ascii)
+
+
+def inert(text: str, *, ascii: bool = False) -> str:
     """A text of an input that GitHub shows as it is: no markup, no HTML, no mention, no link."""
-    text = SPECIAL.sub(r"\\\g<0>", plain(text, ascii=display.ascii))
+    text = SPECIAL.sub(r"\\\g<0>", plain(text, ascii=ascii))
     text = "".join(ENTITIES.get(letter, letter) for letter in text)
     for link, broken in LINKS:
         text = text.replace(link, broken)
-    return BLOCK.sub(r"\\", text)
+    text = EMOJI.sub("&#58;", text)
+    return BLOCK.sub(r"\1\\\2", text)

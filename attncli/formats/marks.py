@@ -6,8 +6,11 @@ from io import StringIO
 from math import isfinite
 from typing import Any
 
+from rich.cells import cell_len
+
 from attncli.formats.csv import FORMULA
 from attncli.formats.display import Display, plain, spelled
+from attncli.formats.layout import Paper
 from attncli.oracle.marking import Marked, Mistake
 
 SIGNS = {"right": "✓", "carried": "→", "wrong": "✗", "missing": "·"}
@@ -30,12 +33,18 @@ def text(sheets: Sequence[Marked], display: Display) -> str:
         row.append(f"{sheet.points}/{len(sheet.marks)}")
         row += [signs[sheet.marks[name]] if name in sheet.marks else "" for name in names]
         rows.append([*row, _remark(sheet, display)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(own(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join([*lines, "", ASCII_LEGEND if display.ascii else LEGEND, ""])
+    paper = Paper(display, cell_len)
+    widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
+    if sum(widths) + 2 * len(widths) - 2 > paper.width:
+        del widths[-1]  # a remark stands below its sheet
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=False)
+        lines.append("  ".join(paper.pad(own(cell), width) for cell, width in cells).rstrip())
+        if len(widths) < len(row) and row is not rows[0]:
+            lines += [f"    {part}" for part in paper.wrap(row[-1], paper.width - 4)]
+    legend = ASCII_LEGEND if display.ascii else LEGEND
+    return "\n".join([*lines, "", *paper.wrap(legend, paper.width), ""])
 
 
 def _remark(sheet: Marked, display: Display) -> str:

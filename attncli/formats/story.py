@@ -1,5 +1,6 @@
 """A story: what is told of a cell, a vector or a step, before it is laid out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 HEADINGS = {"scores": "score"}
@@ -32,6 +33,22 @@ class Key:
     value: str
 
 
+@dataclass(frozen=True)
+class Most:
+    """The last sentence: which parts of a sum hold most of it."""
+
+    parts: tuple[str, ...]
+    """Keys by their names, or terms."""
+    held: str
+    """`hold 73 % of the weight.`"""
+    are_terms: bool
+
+    def told(self, dressed: Callable[[str], str] = str) -> str:
+        """The sentence, its parts `dressed` for where they stand."""
+        *parts, last = map(dressed, self.parts)
+        return f"{' and '.join(filter(None, [', '.join(parts), last]))} {self.held}"
+
+
 @dataclass
 class Story:
     """What is told of a place, from its formula to its result."""
@@ -49,7 +66,7 @@ class Story:
     """The sums of exponentials and of weights."""
     result: list[Work] = field(default_factory=list)
     """What comes after the table."""
-    last: str = ""
-    deeper: str = ""
+    last: "Most | None" = None
+    deeper: tuple[str, ...] = ()
     """The step and the places of the next thing to ask for."""
     left_out: int = 0

@@ -72,7 +72,8 @@ text { font: 13px system-ui, sans-serif; fill: #1c1c28; }
 def render(trace: "Trace", display: Display) -> str:
     """The maps of a query in focus on a picture; else the terminal view."""
     drawn = [one for view in views(trace, display) for one in maps(view, trace)]
-    return _maps(drawn) if drawn else _terminal(trace, display)
+    text = _maps(drawn) if drawn else _terminal(trace, display)
+    return text.encode("ascii", "xmlcharrefreplace").decode() if display.ascii else text
 
 
 def _maps(drawn: list[Map]) -> str:

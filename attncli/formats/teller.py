@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attncli.backends.terms import Cell
 from attncli.core.step import Step
 from attncli.formats.arithmetic import TEXT, Arithmetic, Text
-from attncli.formats.story import HEADINGS, Key, Story, Work
+from attncli.formats.story import HEADINGS, Key, Most, Story, Work
 from attncli.formats.titles import Title, describe
 
 if TYPE_CHECKING:
@@ -59,9 +59,13 @@ class Teller:
 
     def name(self, cell: Cell, recipe: str | None = None) -> str:
         """`weights q1 k2`; without what stands before the names of a recipe's own steps."""
+        return " ".join(self.words(cell, recipe))
+
+    def words(self, cell: Cell, recipe: str | None = None) -> tuple[str, ...]:
+        """The name of a cell as the words that ask for it."""
         step = self.step(cell[0])
         short = step.base if step.recipe == recipe else self._short(step)
-        return " ".join([short, *self.places(step, cell[1])])
+        return short, *self.places(step, cell[1])
 
     def _short(self, step: Step) -> str:
         """The shortest end of a step's name that is no other's."""
@@ -103,12 +107,12 @@ class Teller:
         story.last = self._dominant(name, index)
         story.deeper = next(
             (
-                self.name(source)
+                self.words(source)
                 for cell in told
                 for source in self.working.sources(*cell)
                 if source not in told and not self._arithmetic(source).is_given
             ),
-            "",
+            (),
         )
         return story
 
@@ -124,7 +128,7 @@ class Teller:
         cells = [(name, (*index, *place)) for place in _every(rest)]
         self._generations(cells, depth, story)
         if cells:
-            story.deeper = self.name(cells[0])
+            story.deeper = self.words(cells[0])
         return story
 
     def output(self, recipe: str, lead: tuple[int, ...], query: int) -> Story:
@@ -154,7 +158,7 @@ class Teller:
         story.last = self._most_weight(weights.name, (*lead, query))
         n_keys = weights.value.shape[-1]
         best = max(range(n_keys), key=lambda k: self.value(weights.name, (*lead, query, k)))
-        story.deeper = self.name((weights.name, (*lead, query, best)))
+        story.deeper = self.words((weights.name, (*lead, query, best)))
         return story
 
     # --- pieces
@@ -214,7 +218,7 @@ class Teller:
             cells = [cell for cell in sources if cell not in told]
         return told
 
-    def _dominant(self, name: str, index: tuple[int, ...]) -> str:
+    def _dominant(self, name: str, index: tuple[int, ...]) -> Most | None:
         """Which terms of the cell's sum hold most of it."""
         if self.step(name).base == "weights":
             return self._most_weight(name, index[:-1])
@@ -223,15 +227,15 @@ class Teller:
         if whole.op == "/" and whole.of[0].op == "+":
             whole = whole.of[0]
         if whole.op != "+":
-            return ""
-        texts = [arithmetic.text(part) for part in whole.of]
-        return _shares([(t, abs(p.value)) for t, p in zip(texts, whole.of, strict=True)], "the sum")
+            return None
+        shares = [(arithmetic.text(part), abs(part.value)) for part in whole.of]
+        return _most(shares, "the sum", are_terms=True)
 
-    def _most_weight(self, weights: str, row: tuple[int, ...]) -> str:
+    def _most_weight(self, weights: str, row: tuple[int, ...]) -> Most | None:
         """Which keys hold most of a query's weight."""
         names = self.names(self.step(weights), "key", row)
         held = [self.value(weights, (*row, k)) for k in range(len(names))]
-        return _shares(list(zip(names, held, strict=True)), "the weight")
+        return _most([*zip(names, held, strict=True)], "the weight", are_terms=False)
 
     def _lead(self, step: Step, lead: tuple[int, ...], n_heads: int) -> tuple[int, ...]:
         """Leading places of the scores as those of a step that broadcasts to them."""
@@ -393,11 +397,11 @@ def _every(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield tuple(reversed(place))
 
 
-def _shares(parts: list[tuple[str, float]], of: str) -> str:
-    """Which of the parts hold at least two thirds together; '' where that says nothing."""
+def _most(parts: list[tuple[str, float]], of: str, *, are_terms: bool) -> Most | None:
+    """Which of the parts hold at least two thirds together; None where that says nothing."""
     total = sum(share for _, share in parts)
     if len(parts) < 3 or not 0 < total < inf:
-        return ""
+        return None
     order = sorted(range(len(parts)), key=lambda i: -parts[i][1])
     held, chosen = 0.0, []
     for i in order:
@@ -406,12 +410,11 @@ def _shares(parts: list[tuple[str, float]], of: str) -> str:
         if held >= DOMINANT * total:
             break
     if len(chosen) > max(1, len(parts) // 2):
-        return ""
-    names = [parts[i][0] for i in sorted(chosen)]
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        return None
+    names = tuple(parts[i][0] for i in sorted(chosen))
     verb = "holds" if len(names) == 1 else "hold"
     percent = "all" if held > 0.9995 * total else f"{100 * held / total:.0f} %"
-    return f"{listed} {verb} {percent} of {of}."
+    return Most(names, f"{verb} {percent} of {of}.", are_terms)
 
 
 def _ordinal(place: int) -> str:

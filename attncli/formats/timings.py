@@ -53,8 +53,8 @@ def table(bench: Bench, display: Display) -> str:
         ]
         lines.append(paper.line(Span("  ".join(cells).rstrip(), "dim" if number == 0 else "")))
     if shown < len(widths):
-        left = ", ".join(head[shown:])
-        lines.append(paper.line(Span(paper.own(f"… left out: {left} (a larger --width)"), "dim")))
+        left = paper.own(f"… left out: {', '.join(head[shown:])} (a larger --width)")
+        lines += [paper.line(Span(part, "dim")) for part in paper.wrap(left, paper.width)]
     lines.append(paper.line())
     for line in paper.wrap(paper.own(LEGEND), paper.width):
         lines.append(paper.line(Span(line, "dim")))

@@ -1,15 +1,15 @@
 """Stories laid out: as text for a terminal, as Markdown, as LaTeX."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 from rich.cells import cell_len
 
-from attncli.formats.display import Display, plain
+from attncli.formats.display import Display, command, plain
 from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.letters import text as escaped
+from attncli.formats.markdown import inert
 from attncli.formats.story import HEADINGS as SCORES
 from attncli.formats.story import Key, Story, Work
 from attncli.formats.table import written
@@ -21,8 +21,11 @@ LEFT_OUT = (
     ("vector", "arithmetic"),
     ("vector", "value", "arithmetic"),
     ("vector", "value", "arithmetic", "bar"),
+    ("vector", "value", "arithmetic", "bar", "exponential"),
+    ("vector", "value", "arithmetic", "bar", "exponential", "score"),
 )
 """What the table of keys goes without, where it is too wide."""
+NARROW = 40
 BARS = (20, 8)
 """Cells of a bar of weight 1; a short one comes before any column goes."""
 
@@ -77,7 +80,8 @@ def _works(works: Sequence[Work], paper: Paper) -> Panel:
         if work.depth != depth:
             depth = work.depth
             lines += [paper.line(), paper.line(Span(paper.own("made of"), "dim"))]
-        width = min(names[depth], paper.width // 3)
+        # Where there is little room, all of it is for the arithmetic, and names stand above.
+        width = min(names[depth], paper.width // 3 if paper.width >= NARROW else 1)
         lines += _work(work, width, paper)
     return lines
 
@@ -124,6 +128,8 @@ def _own(part: str, paper: Paper) -> str:
     """Arithmetic in the paper's letters."""
     if not paper.display.ascii:
         return plain(part)
+    if part == "·":
+        return "."  # what is masked, as in every table
     for letter, spelling in {"−": "-", "≈": "~", "·": "*", "√": "sqrt", "²": "^2"}.items():
         part = part.replace(letter, spelling)
     return plain(part.replace("∞", "inf").replace("…", "..."), ascii=True)
@@ -162,7 +168,8 @@ def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
         lines.append(paper.line(*spans))
     gone = [_heading(k, story) for k in _kinds(story, without) if k not in kinds and k != "bar"]
     if gone:
-        says = f"… {' and '.join(gone)} left out; a larger --width shows more"
+        listed = " and ".join(filter(None, [", ".join(gone[:-1]), gone[-1]]))
+        says = f"… {listed} left out; a larger --width shows more"
         lines += _wrapped(says, paper, "dim")
     return lines
 
@@ -224,8 +231,8 @@ def _entry(key: Key, kind: str, bar: int, paper: Paper) -> str:
 def _foot(story: Story, source: str, paper: Paper) -> Panel:
     deeper = ""
     if story.deeper and source:
-        deeper = f"deeper: attncli explain {paper.theirs(source)} {paper.theirs(story.deeper)}"
-    last = paper.theirs(paper.own(story.last)) if story.last else ""
+        deeper = paper.theirs(f"deeper: {command('explain', source, *story.deeper)}")
+    last = paper.theirs(paper.own(story.last.told())) if story.last else ""
     blanks = paper.width - paper.measure(last) - paper.measure(deeper)
     if not last and not deeper:
         return []
@@ -234,7 +241,7 @@ def _foot(story: Story, source: str, paper: Paper) -> Panel:
         both = paper.line(Span(last), gap, Span(deeper, "dim"))
         if both.width <= paper.width:
             return [paper.line(), both]
-    return [paper.line(), *_wrapped(story.last, paper), *_wrapped(deeper, paper, "dim")]
+    return [paper.line(), *_wrapped(last, paper), *_wrapped(deeper, paper, "dim")]
 
 
 # --- Markdown
@@ -244,26 +251,22 @@ def markdown(story: Story, source: str, display: Display) -> str:
     """A page that GitHub renders: arithmetic in a block of code, the keys in a table."""
     del display
     facts = " · ".join(fact for fact in (source, *story.facts) if fact)
-    parts = [f"## {_inert(story.title)}", _inert(facts)]
+    parts = [f"## {inert(story.title)}", inert(facts)]
     if story.formula:
         parts.append(f"`{story.formula}`")
     parts += _code(story.works)
     if story.keys:
         kinds = _kinds(story)
         wide = Paper(Display(width=10_000), len)
-        rows = [[_heading(kind, story) for kind in kinds], ["---"] * len(kinds)]
-        rows += [[_entry(key, kind, BARS[0], wide) for kind in kinds] for key in story.keys]
-        parts.append("\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in rows))
+        rows = [[inert(_heading(kind, story)) for kind in kinds], ["---"] * len(kinds)]
+        rows += [[inert(_entry(key, kind, BARS[0], wide)) for kind in kinds] for key in story.keys]
+        parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))
         parts += _code(story.result)
     if story.left_out:
         parts.append(f"… {story.left_out} more")
     if story.last:
-        parts.append(_inert(story.last))
+        parts.append(inert(story.last.told()))
     return "\n\n".join(parts) + "\n"
-
-
-def _inert(cell: str) -> str:
-    return cell if set(cell) == {"-"} else re.sub(r"([\\`*_{}\[\]#~|<>])", r"\\\1", plain(cell))
 
 
 def _code(works: Sequence[Work]) -> list[str]:
@@ -304,7 +307,8 @@ def latex(story: Story, source: str, display: Display) -> str:
         parts[-1] += r"\end{tabular}\end{center}"
         parts += _aligned(story.result)
     if story.last:
-        parts.append(escaped(story.last) if "\\" not in story.last else f"${story.last}$")
+        dressed = "${}$".format if story.last.are_terms else escaped
+        parts.append(story.last.told(dressed).replace(" %", r" \%"))
     return PREAMBLE + "\n\n".join(parts) + "\n\\end{document}\n"
 
 

@@ -1,130 +1,151 @@
-"""Every command under every surrounding: colours, widths, encodings, pipes."""
+"""Every command under every surrounding: colours, terminals, widths, encodings, hostile texts.
 
-import io
-import os
+The default run takes every eleventh cell of each command's grid, another slice for each, so that
+all settings meet; `python -m pytest -m heavy tests/commands/test_grid.py` takes them all.
+"""
+
 import re
-import shutil
-import subprocess
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from itertools import product
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from itertools import islice, product
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from attncli.commands.boundary import run
+from attncli.bench import measure
+from tests.commands.surroundings import (
+    CASES,
+    COLOURS,
+    ENCODINGS,
+    MOVE,
+    STYLE,
+    WIDTHS,
+    furnish,
+    seen,
+)
 
-SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples"
-HOSTILE = """\
-title: "T\\e[31m [bold]x[/] :smile: \\u202e \\a"
-query: [[1, 0], [0.5, 2]]
-key: [[1, 1], [0, 1], [2, 0]]
-value: [[1, 2], [3, 4], [5, 6]]
-labels:
-  query: ["\\e]0;gotcha\\a", "[red]q[/red]"]
-  key: ["=1+1", "日本語の鍵", "e\\u0301\\u200b\\r\\n"]
-causal: true
-align: bottom-right
-"""
-COMMANDS = {
-    "attend": ["attend", "h.yaml"],
-    "attend heads": ["attend", "two-heads.yaml"],
-    "attend picture": ["attend", "image.yaml", "--focus", "r1c8"],
-    "simulate": ["attend", "h.yaml", "--simulate", "float16"],
-    "explain": ["explain", "h.yaml", "b1"],
-    "explain step": ["explain", "h.yaml", "weights"],
-    "verify": ["verify", "h.yaml", "theirs.npy"],
-    "dialects": ["verify", "h.yaml", "--dialects"],
-    "points": ["verify", "h.yaml", "h.json", "--points"],
-    "inspect": ["inspect", "h.yaml", "theirs.npy"],
-    "new": ["new"],
-    "learn": ["learn", "softmax"],
-    "lessons": ["learn"],
-    "batch": ["batch", "h.yaml", "-o", "out/{stem}.npz", "--dry-run"],
-    "bench": [
-        *("bench", "--cases", "full", "--n", "32,64", "--heads", "1", "--d", "4"),
-        *("--against", "none", "--repeat", "1"),
-    ],
-    "error": ["attend", "missing\x1b[31m.yaml"],
-}
-COLOURS = {
-    "nothing": ({}, False),
-    "NO_COLOR": ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
-    "FORCE_COLOR": ({"FORCE_COLOR": "1"}, True),
-    "CLICOLOR_FORCE": ({"CLICOLOR_FORCE": "1"}, True),
-    "dumb": ({"TERM": "dumb"}, False),
-}
-ENCODINGS = ("utf-8", "latin-1", "ascii")
-WIDTHS = (20, 40, 80, 200)
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]")
-NARROW = {"attend", "attend heads", "explain", "explain step", "learn"}
-"""Commands whose lines are never wider than asked from 40 columns on."""
+GRID = [*product(COLOURS, ENCODINGS, WIDTHS)]
+STRIDE = 11
+"""Has no divisor in common with the number of colours, encodings and widths."""
+AS_IT_LIES = {"new problem", "new with arrays", "new manifest", "new lesson"}
+"""What a pipe gets in UTF-8, whatever its encoding: a redirected sample must be the sample."""
+COMMAND = re.compile(r"next: attncli .*")
+"""A line to copy is not wrapped."""
+NUMBER = re.compile(r"(?<![\w.^…])[-−]?\d+(?:\.\d+)?(?:e[-+]\d+)?(?![\w.…])")
+"""A number that stands alone: no index of a name, no power, no part of a name that is cut."""
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for path in SAMPLES.iterdir():
-        if path.is_file():
-            shutil.copy(path, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    (tmp_path / "h.yaml").write_text(HOSTILE, encoding="utf-8")
-    assert run(["attend", "h.yaml", "--scale", "none", "-o", "theirs.npy", "-q"]) == 0
-    assert run(["attend", "h.yaml", "-o", "h.json", "-q"]) == 0
-    return tmp_path
+def once(function: Callable[..., object]) -> Callable[..., object]:
+    """A measurement that is taken once for all cells of the grid."""
+    taken: dict[str, object] = {}
+
+    @wraps(function)
+    def first(*arguments: object) -> object:
+        key = repr(arguments[:1])
+        if key not in taken:
+            taken[key] = function(*arguments)
+        return taken[key]
+
+    return first
 
 
-def seen(words: list[str], encoding: str) -> tuple[str, str]:
-    """What a run writes on stdout and stderr, in bytes that the encoding has."""
-    texts = []
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
-    with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
-        run(words)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    for stream in streams:
-        stream.flush()
-        texts.append(stream.buffer.getvalue().decode(encoding))  # type: ignore[attr-defined]
-    return texts[0], texts[1]
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("grid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        patch.setattr(measure, "peak", cache(measure.peak))
+        patch.setattr(measure, "measured", once(measure.measured))
+        furnish(folder)
+        yield folder
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+def check(name: str, colour: str, encoding: str, width: int, patch: pytest.MonkeyPatch) -> None:
+    """One cell of the grid."""
+    case = CASES[name]
+    where = f"{name}, {colour}, {encoding}, {width}"
+    _, terminal, is_on = COLOURS[colour]
+    if name in AS_IT_LIES and not terminal:
+        encoding = "utf-8"
+    code, out, err = seen(case.words, colour, encoding, width, patch)
+    assert code == case.code, f"{where}: {err}"
+    assert "Traceback" not in err, where
+    assert "a bug in attncli" not in err, where
+    assert code or out or err, where
+    assert not code or err or out, where
+    for text in (out, err):
+        still = MOVE.sub("", text) if terminal and "dumb" not in colour else text
+        plain = STYLE.sub("", still)
+        assert is_on or plain == still, f"{where}: a style in {still!r}"
+        steering = {c for c in plain if c != "\n" and not c.isprintable()}
+        assert not steering, f"{where}: {steering} in {plain!r}"
+        assert encoding != "ascii" or text.isascii(), where
+    for line in lines(out):
+        assert case.narrow is None or width < case.narrow or cell_len(line) <= width, where
+
+
+def lines(out: str) -> list[str]:
+    """What stands on a screen, without what is typed at a prompt and what is to be copied."""
+    plain = STYLE.sub("", MOVE.sub("", out))
+    return [line.removeprefix("> ") for line in plain.splitlines() if not COMMAND.match(line)]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_the_grid(name: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    widths = WIDTHS if name not in ("bench", "dialects", "points") else (80,)
-    colours = COLOURS if name != "bench" else {"nothing": COLOURS["nothing"]}
-    for (colour, (variables, is_on)), encoding, width in product(
-        colours.items(), ENCODINGS, widths
-    ):
-        where = f"{name}, {colour}, {encoding}, {width}"
-        with monkeypatch.context() as patch:
-            for variable in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"):
-                patch.delenv(variable, raising=False)
-            for variable, value in {"COLUMNS": str(width), **variables}.items():
-                patch.setenv(variable, value)
-            out, err = seen(COMMANDS[name], encoding)
-        assert "Traceback" not in err, where
-        assert "a bug in attncli" not in err, where
-        assert out or err, where
-        for text in (out, err):
-            plain = ANSI.sub("", text)
-            assert is_on or plain == text, f"{where}: colour"
-            found = CONTROL.search(plain)
-            assert found is None, f"{where}: {found}"
-            assert "gotcha" not in text or "\\x1b]0;gotcha\\x07" in plain, where
-            assert encoding != "ascii" or text.isascii(), where
-        if name in NARROW and width >= 40:
-            wide = [line for line in ANSI.sub("", out).splitlines() if cell_len(line) > width]
-            assert not wide, f"{where}: {wide[0]!r}"
+    start = [*CASES].index(name) % STRIDE
+    stride = STRIDE * (8 if name in SLOW else 1)
+    for colour, encoding, width in islice(GRID, start, None, stride):
+        check(name, colour, encoding, width, monkeypatch)
 
 
-@pytest.mark.parametrize("colour", sorted(COLOURS))
-@pytest.mark.parametrize("words", [["--help"], ["attend", "--help"], ["learn", "--help"]])
-def test_help_has_no_escape_where_colour_is_off(words: list[str], colour: str) -> None:
-    variables, is_on = COLOURS[colour]
-    environment = {k: v for k, v in os.environ.items() if "COLOR" not in k} | variables
-    command = [sys.executable, "-m", "attncli", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    assert is_on or "\x1b" not in done.stdout + done.stderr
-    assert "attncli" in done.stdout
+SLOW = {"verify unknown", "new exercise", "new sheet", "backends", "backends test"}
+"""Commands that take a tenth of a second and more."""
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", CASES)
+def test_the_whole_grid(name: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for colour, encoding, width in GRID:
+        check(name, colour, encoding, width, monkeypatch)
+
+
+NUMBERED = {
+    name: case for name, case in CASES.items() if case.narrow and not name.startswith("error")
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS[::2])
+@pytest.mark.parametrize("name", NUMBERED)
+def test_no_number_is_cut_at_any_width(
+    name: str, encoding: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands on a narrow screen stands on one that has room for everything."""
+    words = NUMBERED[name].words
+    _, whole, _ = seen(words, "pipe", encoding, 5000, monkeypatch)
+    known = numbers(whole)
+    assert known
+    for width in (*WIDTHS, 27, 51, 93):
+        _, out, _ = seen(words, "pipe", encoding, width, monkeypatch)
+        shown = numbers(re.sub(r"(?:…|\.\.\.) \d+ of \d+\s+\w+(?:\s+\w+)?|\d+/\d+", "", out))
+        assert shown <= known, f"{name}, {width}: {shown - known}"
+        assert width < 80 or shown, f"{name}, {width}"
+
+
+def numbers(text: str) -> set[str]:
+    return set(NUMBER.findall(STYLE.sub("", text)))
+
+
+@pytest.mark.parametrize("name", ["attend", "batch forced", "bench", "learn", "verify unknown"])
+def test_nothing_moves_on_a_dumb_terminal(
+    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(name, "terminal, dumb", "utf-8", 80, monkeypatch)
+
+
+@pytest.mark.parametrize("colour", ["terminal, NO_COLOR", "terminal, CLICOLOR=0"])
+def test_the_display_of_a_batch_has_no_colour_where_colour_is_off(
+    colour: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check("batch forced", colour, "utf-8", 80, monkeypatch)

@@ -16,7 +16,7 @@ from attncli.core.labels import Labels
 from attncli.core.step import Step
 from attncli.formats import render, titles
 from attncli.formats.display import Display
-from attncli.formats.letters import formula, text
+from attncli.formats.letters import ACCENTS, LETTERS, SIGNS, formula, text
 from attncli.solve import Trace, solve
 from tests.formats.traces import causal, heads, lee, random, trace
 from tests.test_samples import FILES
@@ -34,7 +34,9 @@ COMMANDS = {
     *("text", "hline", "Sigma", "cdot", "cdots", "vdots", "infty", "hspace", "mathindent", "frac"),
     *("sqrt", "left", "right", "top", "approx", "operatorname", "underbrace", "textit", "dots"),
     *("textbackslash", "textasciicircum", "textasciitilde", "ensuremath", "ln", "tanh", "max"),
-    *("surd", "alpha", "varepsilon", "textstyle", "sum", "bigskip", "i", "ss", "d", "times", "to"),
+    *("surd", "alpha", "varepsilon", "textstyle", "sum", "bigskip", "i", "j", "times", "to"),
+    *re.findall(r"[A-Za-z]+", "".join((*LETTERS.values(), *SIGNS.values()))),
+    *filter(str.isalpha, ACCENTS.values()),
 }
 
 

@@ -14,6 +14,7 @@ from attncli.core.labels import Labels
 from attncli.core.step import Step
 from attncli.formats import render
 from attncli.formats.display import Display
+from attncli.formats.layout import Paper
 from attncli.solve import Trace
 from tests.formats.traces import trace
 
@@ -95,6 +96,14 @@ def test_no_number_is_cut(values: Any, width: int) -> None:
         assert len(first) + len(last) + int(left_out[1] if left_out else 0) == total
         for cell, value in zip(first + last, [*row[:gap], *row[total - len(last) :]], strict=True):
             assert abs(float(cell) - value) <= max(0.0005, abs(value) * 0.0005) * 1.0001
+
+
+@given(st.lists(FLOATS.filter(lambda x: abs(x) < 1e6), min_size=1), st.integers(12, 60))
+def test_no_number_is_broken_across_lines(values: list[float], width: int) -> None:
+    numbers = [f"{value:.3f}" for value in values]
+    lines = Paper(Display(), cell_len).wrap("(" + "/".join(numbers) + ")", width)
+    assert all(len(line) <= width for line in lines)
+    assert [*re.findall(r"-?[\d.]+", " ".join(lines))] == numbers
 
 
 @settings(max_examples=60, deadline=None)
