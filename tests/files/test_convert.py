@@ -189,7 +189,7 @@ def test_only_narrow_numbers_say_so(dtype: str, tmp_path: Path) -> None:
 
 
 WRITTEN = {
-    "yaml": """title: "é"
+    "yaml": """title: é
 query:
   - [1.0, 2.0]
 key:
