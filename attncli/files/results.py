@@ -103,8 +103,6 @@ def _split(reference: str) -> tuple[Path, str | None]:
 
 
 def _tensor(array: Numbers, dtype: str | None = None) -> Result:
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"numbers of type {array.dtype} are no step", expected="floats")
     dtype = dtype or (str(array.dtype) if array.dtype.kind == "f" else "float64")
     return Result(array.astype(np.float64), dtype)
 
@@ -136,7 +134,7 @@ def _document(path: Path) -> dict[str, Result]:
                     place=Place(str(path)),
                 )
             found[str(step["name"])] = _texts(step["value"], str(step["name"]), path)
-        if tree.get("output") is not None:
+        if "output" in tree:
             found["output"] = _texts(tree["output"], "output", path)
         return found
     return {

@@ -24,8 +24,12 @@ class Summary:
     """Elements in each of `BINS` equal bins from least to greatest."""
 
 
+@np.errstate(over="ignore")
 def summarize(array: Tensor) -> Summary:
-    """The summary of an array; `least`, `greatest` and `mean` are None where nothing is finite."""
+    """The summary of an array; `least`, `greatest` and `mean` are None where nothing is finite.
+
+    A range or a sum beyond float64 is infinite.
+    """
     flat = array.reshape(-1)
     least, greatest, total, n_nan, n_infinite = np.inf, -np.inf, 0.0, 0, 0
     parts = range(0, flat.size, PART)

@@ -33,6 +33,7 @@ from attncli.files.types import (
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 CHOICE = Choice(("auto", "none"))
+ANY = OneOf(Number(), Boolean(), Bounds(), CHOICE)
 ROPE = Mapping({"base": Number(above=0), "pairing": Choice(("halves", "interleaved"))})
 
 
@@ -213,6 +214,13 @@ def test_a_mask_is_of_one_kind(document: str, what: str, hint: str) -> None:
     assert error.hint.startswith(hint)
 
 
+@pytest.mark.parametrize(("document", "value"), [("true", True), ("false", False), ("1", 1.0)])
+def test_a_mask_is_one_value(document: str, value: object) -> None:
+    got = read(Tensor(booleans=True), document)
+    assert isinstance(got, np.ndarray)
+    assert (got.shape, got.item(), type(got.item())) == ((), value, type(value))
+
+
 @pytest.mark.parametrize(
     "document", ["q.npy", "'q.npy'", "data.npz:name", "./key", "value", "2024_q.npy", "'null'"]
 )
@@ -255,6 +263,8 @@ def test_a_block_is_a_table(document: str) -> None:
         (OneOf(CHOICE, Integer()), "auto", "auto"),
         (OneOf(CHOICE, Integer()), "3", 3),
         (OneOf(CHOICE, Tensor()), "s.npy", Reference("s.npy")),
+        *[(ANY, "2.5", 2.5), (ANY, "true", True), (ANY, "[1, null]", (1, None))],
+        *[(ANY, "auto", "auto"), (OneOf(CHOICE, OneOf(Integer())), "3", 3)],
     ],
 )
 def test_a_scalar_means_what_its_type_makes_of_it(kind: Type, document: str, value: object) -> None:
