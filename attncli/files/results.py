@@ -266,7 +266,7 @@ def _placed(cells: Mapping[tuple[int, ...], str], name: str, path: Path) -> Resu
     ranks = {len(place) for place in cells}
     shape = tuple(max(places) + 1 for places in zip(*cells, strict=False))
     whole = len(ranks) == 1 and len(cells) == int(np.prod(shape, dtype=np.int64))
-    if not whole or any(min(place, default=0) < 0 for place in cells):
+    if not whole or any(n < 0 for place in cells for n in place):
         raise InputError(
             f"{quoted(name)} has not one value for each of its places",
             expected="positions from 0, each once",

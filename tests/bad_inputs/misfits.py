@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.bad_inputs.cases import GOOD, LONG, SELF, Case, npy, npz, tensor, text, vision
+from tests.bad_inputs.cases import GOOD, SELF, Case, npy, npz, tensor, text, vision
 
 BATCH = "query: [[[1, 0]], [[0, 1]]]\nkey: query\nvalue: query\n"
 """Two batch entries of one vector."""
@@ -52,7 +52,8 @@ def masks() -> Iterator[Case]:
     """Masks, lengths, biases and rotations."""
     yield text(
         "bottom-right of a length a query",
-        LONG + "key_lengths: [1, 2, 2]\nalign: bottom-right\ncausal: true\n",
+        GOOD.replace("[[1, 0]]", "[[1, 0], [0, 1]]", 1)
+        + "key_lengths: [1, 2]\nalign: bottom-right\ncausal: true\n",
     )
     yield text("query mask that is added", GOOD + "query_mask: [0.5]\n")
     yield Case(

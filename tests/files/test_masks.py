@@ -111,6 +111,40 @@ def test_a_mask_in_columns_is_turned() -> None:
     np.testing.assert_array_equal(np.isfinite(np.asarray(trace["masked"])), MASK[N, M].T)
 
 
+def test_a_mask_or_a_bias_of_keys_lies_the_same_in_columns() -> None:
+    given = {name: np.swapaxes(array, -1, -2) for name, array in vectors(None, None).items()}
+    mask = np.append(booleans(M - 1), True)
+    trace = attend(**given, mask=mask, bias=np.arange(M) * 1.0, notation="columns")
+    masked = np.asarray(trace["masked"]).T
+    np.testing.assert_array_equal(np.isfinite(masked), np.broadcast_to(mask, (N, M)))
+    added = np.asarray(trace["biased"]).T - np.asarray(trace["scaled"]).T
+    np.testing.assert_allclose(added, np.broadcast_to(np.arange(M), (N, M)), atol=1e-12)
+
+
+def test_one_head_of_one_entry_has_one_meaning() -> None:
+    np.testing.assert_array_equal(seen(1, 1, mask=MASK[1, N, M])[0, 0], MASK[1, N, M][0])
+    mine = seen(mask=MASK[1, N, M], dialect="torch-mha")
+    np.testing.assert_array_equal(mine, ~looped(MEANINGS[1, N, M]))
+
+
+@pytest.mark.parametrize("dialect", ["torch", "keras-mha", "onnx"])
+def test_numbers_of_0_and_1_mean_what_a_library_says(dialect: str) -> None:
+    numbers = MASK[N, M].astype(float)
+    wanted = np.ones((B, H, N, M), bool) if dialect in ("torch", "onnx") else MASK[N, M]
+    found = seen(mask=numbers, dialect=dialect)
+    np.testing.assert_array_equal(found, np.broadcast_to(wanted, (B, H, N, M)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_a_number_masks_cannot_reach_the_output(bad: float) -> None:
+    given = vectors(None, None)
+    given["value"][3] = given["key"][3, 0] = bad
+    mask = np.full(M, 0.5)
+    mask[3] = -np.inf
+    for kind in (mask, np.isfinite(mask)):
+        assert np.isfinite(attend(**given, mask=kind, allow_nonfinite=True).output).all()
+
+
 def test_numbers_are_added() -> None:
     mask = np.where(booleans(N, M), 0.0, RANDOM.normal(size=(N, M)))
     mask[0, 1] = -np.inf
