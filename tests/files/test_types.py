@@ -264,6 +264,7 @@ def test_a_block_is_a_table(document: str) -> None:
         (OneOf(CHOICE, Integer()), "3", 3),
         (OneOf(CHOICE, Tensor()), "s.npy", Reference("s.npy")),
         *[(ANY, "2.5", 2.5), (ANY, "true", True), (ANY, "[1, null]", (1, None))],
+        (OneOf(ListOf(Text()), Text()), "[a]", ("a",)),
         *[(ANY, "auto", "auto"), (OneOf(CHOICE, OneOf(Integer())), "3", 3)],
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from attncli import attend, load
+from attncli.commands.boundary import run
 from attncli.errors import InputError, RefusedError
 from attncli.files import vectors
 from attncli.files.vectors import Arrangement, refuse_nonfinite, widest
@@ -424,3 +425,38 @@ def test_a_prefix_chooses_the_tensors_of_a_module(tmp_path: Path) -> None:
         outputs.append(np.asarray(attend(tmp_path / "p.yaml").output))
     np.testing.assert_array_equal(outputs[0], outputs[1])
     np.testing.assert_array_equal(outputs[0], outputs[2])
+
+
+def test_parameters_of_a_flag_are_relative_to_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    state = {"in_proj_weight": RANDOM.normal(size=(6, 2)), "out_proj.weight": np.eye(2)}
+    np.savez(tmp_path / "here.npz", **state)
+    np.savez(tmp_path / "in" / "a:b.npz", **state)
+    (tmp_path / "in" / "p.yaml").write_text("input: [[1, 2]]\nheads: 1\nparameters: 'a:b.npz'\n")
+    monkeypatch.chdir(tmp_path)
+    whole = attend("in/p.yaml").output
+    command = ["attend", "in/p.yaml", "--set", "parameters=here.npz", "-o", "o.npy", "-q"]
+    assert run(command) == 0
+    np.testing.assert_array_equal(np.load("o.npy"), whole)
+
+
+def test_biases_are_finite_and_fit(tmp_path: Path) -> None:
+    tables = {name: np.eye(2) for name in ("query", "key", "value")}
+    for bad in (np.nan, np.inf):
+        with pytest.raises(RefusedError, match=r"projection_biases\.key\[1\]"):
+            load(input=np.ones((1, 2)), projections=tables, projection_biases={"key": [0.0, bad]})
+
+
+def test_the_extra_key_and_value_are_as_wide_as_theirs() -> None:
+    shapes = {"q_proj_weight": (2, 2), "k_proj_weight": (2, 2), "v_proj_weight": (4, 2)}
+    state = {name: RANDOM.normal(size=shape) for name, shape in shapes.items()}
+    state |= {"out_proj.weight": RANDOM.normal(size=(2, 4))}
+    state |= {"bias_k": np.ones(2), "bias_v": np.ones(4), "in_proj_bias": np.ones(8)[:8]}
+    with pytest.raises(InputError) as caught:
+        load(input=np.ones((1, 2)), heads=1, parameters=state | {"bias_v": np.ones(2)})
+    assert caught.value.what == "bias_v has the shape (2)"
+    assert caught.value.expected.startswith("4 numbers")
+    with pytest.raises(InputError, match=r"bias_k has the shape \(4\)"):
+        load(input=np.ones((1, 2)), heads=1, parameters=state | {"bias_k": np.ones(4)})
