@@ -287,3 +287,40 @@ def test_a_directory_that_cannot_be_listed(monkeypatch: pytest.MonkeyPatch) -> N
         "p.yaml:2:8: error: data/../data is a directory\n"
         "  expected a file .npy, .npz, .safetensors, .csv, .tsv, .png or .jpg"
     )
+
+
+@pytest.mark.parametrize("length", [80, 81])
+def test_long_names_are_cut_after_80_characters(length: int) -> None:
+    def name(suffix: str, used: int = 0) -> str:
+        return "n" * (length - used - len(suffix)) + suffix
+
+    def shown(text: str) -> str:
+        return text if length == 80 else text[:79] + "…"
+
+    np.savez("data/" + name(".npz"), a=KEY, b=KEY)
+    np.save("data/" + name(".npy"), KEY)
+    for reference, words in {
+        name(".npz"): f"{shown(name('.npz'))} holds 2 tensors",
+        name(".npz") + ":c": f"{shown(name('.npz'))} has no tensor called c",
+        name(".npy") + ":c": f"{shown(name('.npy'))} holds one tensor, which has no name",
+        name(".pt"): f"{shown(name('.pt'))} is no file of a tensor",
+        name(".csv", 5): f"there is no file {shown('data/' + name('.csv', 5))}",
+    }.items():
+        assert error_of(reference).startswith(f"p.yaml:2:8: error: {words}\n")
+    with pytest.raises(InputError) as caught:
+        load(name(".npz"), Path("data"), PLACE)
+    assert caught.value.hint == f"write {shown(name('.npz'))}:a"
+    near = name(".npy", 5)
+    np.save("data/" + near, KEY)
+    with pytest.raises(InputError) as caught:
+        load("m" + near[1:], Path("data"), PLACE)
+    assert caught.value.hint == f"did you mean {shown('data/' + near)}?"
+    folder = name("/q.npy", 5)
+    Path("data", folder).parent.mkdir()
+    np.save(Path("data", folder), KEY)
+    with pytest.raises(InputError) as caught:
+        load(f"./{Path(folder).parent}", Path("data"), PLACE)
+    assert caught.value.hint == f"did you mean {shown('data/' + folder)}?"
+    with pytest.raises(InputError) as caught:
+        load(name("/q.npy", 5 - 6), Path("data"), PLACE)
+    assert caught.value.hint == f"there is no directory {shown('data/' + name('', 5))} either"
