@@ -43,11 +43,14 @@ def summarize(array: Tensor) -> Summary:
             total += finite.sum()
     n_finite = flat.size - n_nan - n_infinite
     counts = np.zeros(BINS, dtype=np.int64)
-    if n_finite and np.isfinite(greatest - least):
+    span = greatest - least
+    if n_finite and np.isfinite(span):
         for start in parts:
             part = flat[start : start + PART].astype(np.float64)
             part = part[np.isfinite(part)]
-            counts += np.histogram(part, bins=BINS, range=(least, greatest))[0]
+            # Not np.histogram, which refuses a range that holds fewer than BINS numbers.
+            bins = (part - least) / span * BINS if span else np.full(part.size, BINS // 2)
+            counts += np.bincount(np.minimum(bins.astype(np.int64), BINS - 1), minlength=BINS)
     known = n_finite > 0
     return Summary(
         shape=array.shape,

@@ -309,6 +309,7 @@ def test_messages(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         LITERAL.format("'<f8'", 1, "(3,)"),
         LITERAL.format("'f8, f8'", False, "(3,)"),
         LITERAL.format("'<f7'", False, "(3,)"),
+        LITERAL.format("'<f1'", False, "(3,)"),
         LITERAL.format("None", False, "(3,)"),
         "(" * 300,
         "-" * 4000 + "1",

@@ -8,6 +8,7 @@ import pytest
 from attncli import attend, load
 from attncli.commands.boundary import run
 from attncli.errors import InputError
+from attncli.files import results
 from attncli.files.results import Result, read_results
 from attncli.oracle.carried import in_core
 from attncli.solve import solve
@@ -256,3 +257,27 @@ def test_the_digits_of_a_table(suffix: str, text: str, half: object, tmp_path: P
         assert found.half_digit is None
     else:
         np.testing.assert_allclose(np.asarray(found.half_digit), half)
+
+
+def test_a_step_that_a_file_lacks_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", attn_weights=np.ones((2, 2)))
+    for name in ("weights", "attn_weights"):
+        assert [*read_results(f"{tmp_path / 'a.npz'}:{name}")] == ["weights"]
+    with pytest.raises(InputError, match=r"a\.npz has no tensor called output"):
+        read_results(f"{tmp_path / 'a.npz'}:output")
+
+
+def test_a_key_is_a_text(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a key is no text") as caught:
+        written(tmp_path / "a.yaml", "scores: [[1]]\n? [a]\n: 2\n")
+    assert caught.value.place is not None
+    assert caught.value.place.line == 2
+
+
+def test_a_text_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(results, "refuse_oversize", lambda *given: asked.append(given))
+    written(tmp_path / "a.yaml", "scores: [[1]]\n")
+    assert asked == [("a.yaml as text", 40 * 14)]

@@ -28,8 +28,9 @@ def test_a_summary_is_that_of_the_finite_numbers(array: np.ndarray, part: int) -
     if finite.size:
         assert (made.least, made.greatest) == (finite.min(), finite.max())
         assert made.mean == pytest.approx(finite.mean(), abs=1e-12)
-        counts, _ = np.histogram(finite, bins=16, range=(finite.min(), finite.max()))
-        assert made.counts == tuple(counts)
+        span = finite.max() - finite.min()
+        bins = [min(int((x - finite.min()) / span * 16), 15) if span else 8 for x in finite]
+        assert made.counts == tuple(bins.count(number) for number in range(16))
     else:
         assert (made.least, made.greatest, made.mean) == (None, None, None)
         assert made.counts == (0,) * 16
@@ -53,3 +54,14 @@ def test_narrow_numbers_are_summed_in_float64() -> None:
     assert (made.mean, made.dtype) == (1, "float16")
     made = summarize(np.array([[True, False]]))
     assert (made.least, made.greatest, made.mean, made.dtype) == (0, 1, 0.5, "bool")
+
+
+@pytest.mark.parametrize("least", [0.0, 1.0, -1.0, 1e300])
+def test_numbers_that_differ_by_their_last_bit_have_bins(least: float) -> None:
+    made = summarize(np.array([least, np.nextafter(least, np.inf), least]))
+    assert (made.counts[0], made.counts[-1], sum(made.counts)) == (2, 1, 3)
+
+
+def test_sixteen_bins_are_equal() -> None:
+    assert summarize(np.arange(33.0)).counts == (2,) * 15 + (3,)
+    assert summarize(np.full(5, 7.0)).counts == (0,) * 8 + (5,) + (0,) * 7
