@@ -111,6 +111,18 @@ def test_a_mask_in_columns_is_turned() -> None:
     np.testing.assert_array_equal(np.isfinite(np.asarray(trace["masked"])), MASK[N, M].T)
 
 
+@pytest.mark.parametrize("shape", [(H, N, M), (B, 1, N, M), (B, H, N, M)], ids=str)
+def test_heads_and_batch_stay_in_front_in_columns(shape: tuple[int, ...]) -> None:
+    given = {name: np.swapaxes(array, -1, -2) for name, array in vectors().items()}
+    for key in ("mask", "bias"):
+        table = np.where(MASK[shape], 0.5, -np.inf if key == "mask" else 0.25)
+        turned = attend(**given, **{key: np.swapaxes(table, -1, -2)}, notation="columns")
+        step = "masked" if key == "mask" else "biased"
+        added = np.asarray(turned[step]) - np.asarray(turned["scaled"])
+        wanted = np.broadcast_to(table, (B, H, N, M))
+        np.testing.assert_allclose(np.swapaxes(added, -1, -2), wanted, atol=1e-12)
+
+
 def test_a_mask_or_a_bias_of_keys_lies_the_same_in_columns() -> None:
     given = {name: np.swapaxes(array, -1, -2) for name, array in vectors(None, None).items()}
     mask = np.append(booleans(M - 1), True)

@@ -515,6 +515,10 @@ def test_the_types_load_without_numpy() -> None:
 
 
 def test_a_hint_fits_the_kind_of_a_table() -> None:
+    for level, name in enumerate(("row", "table", "group", "group")):
+        inner = "[" * level + "1" + "]" * level
+        hint = refusal(Tensor(), f"[[{inner}], [{inner}, {inner}]]").hint
+        assert hint == f"every {name} is equally long"
     assert refusal(Tensor(), "[[yes, 1]]").hint == ""
     assert refusal(Tensor(booleans=True), "[[yes, 1]]").hint == "write true"
 
