@@ -124,11 +124,14 @@ class Table:
         return self._array(tuple(count or 0 for count in self.counts))
 
     def read_block(self, event: ScalarEvent) -> "NDArray[np.float64] | NDArray[np.bool_]":
-        """The array `(rows columns)` of a `|` block: a line a row, cells between blanks."""
+        """The array `(rows columns)` of a `|` block: a line a row, cells between blanks.
+
+        One of its lines is not blank.
+        """
         lines = event.value.rstrip().split("\n")
         top = mark(event)[0] + 1
         first = 0
-        while first < len(lines) - 1 and not lines[first].strip():
+        while not lines[first].strip():
             first += 1
         width = 0
         for number_of_row, line in enumerate(lines[first:], 1):
@@ -283,7 +286,7 @@ class Table:
     def _refuse_ragged(self, start: Event, path: tuple[int, ...], count: int) -> NoReturn:
         unit = LEVELS[min(len(self.counts) - 1 - len(path), 3)]
         first = self._title((0,) * len(path)).removesuffix(f" of {self.name}")
-        if len(path) > 1 and not any(path[:-1]):
+        if not any(path[:-1]):
             first = first.split(" of ")[0]
         self.cursor.fail(
             start,

@@ -12,7 +12,7 @@ from attncli.files.problem import ARCHIVES, TEXT_SUFFIXES, read_entries
 from attncli.files.reading import no_member
 from attncli.files.schema import FOREIGN, KEYS
 from attncli.files.tensors import load, members
-from attncli.files.types import Entry
+from attncli.files.types import Entry, Reference
 from attncli.files.vectors import Source, Tensor, widest
 
 TABLES = (".csv", ".tsv")
@@ -60,9 +60,9 @@ def problem_tensors(entries: Mapping[str, Entry], base: Path) -> dict[str, Tenso
     for name, entry in _leaves(entries):
         if _is_tensor(entry):
             array = source.tensor(name, entry)
-            if array is not None:
-                is_float = dtype is not None and array.dtype.kind == "f"
-                found[name] = array.astype(dtype) if is_float else array
+            assert array is not None
+            is_float = dtype is not None and array.dtype.kind == "f"
+            found[name] = array.astype(dtype) if is_float else array
     return found
 
 
@@ -165,7 +165,7 @@ def _resolved(
             plain[key] = arrays[name]
         elif isinstance(entry.value, dict):
             plain[key] = _resolved(entry.value, arrays, f"{name}.")
-        elif isinstance(entry.value, tuple) and entry.value and isinstance(entry.value[0], dict):
+        elif _is_list_of_mappings(entry):
             plain[key] = [
                 _resolved(item, arrays, f"{name}.{number}.")
                 for number, item in enumerate(entry.value)
@@ -181,7 +181,7 @@ def _leaves(entries: Mapping[str, Entry], prefix: str = "") -> list[tuple[str, E
     for key, entry in entries.items():
         if isinstance(entry.value, dict):
             leaves += _leaves(entry.value, f"{prefix}{key}.")
-        elif isinstance(entry.value, tuple) and entry.value and isinstance(entry.value[0], dict):
+        elif _is_list_of_mappings(entry):
             for number, item in enumerate(entry.value):
                 leaves += _leaves(item, f"{prefix}{key}.{number}.")
         else:
@@ -189,9 +189,11 @@ def _leaves(entries: Mapping[str, Entry], prefix: str = "") -> list[tuple[str, E
     return leaves
 
 
-def _is_tensor(entry: Entry) -> bool:
-    from attncli.files.types import Reference
+def _is_list_of_mappings(entry: Entry) -> bool:
+    return isinstance(entry.value, tuple) and any(isinstance(item, dict) for item in entry.value)
 
+
+def _is_tensor(entry: Entry) -> bool:
     return isinstance(entry.value, np.ndarray | Reference)
 
 
@@ -225,9 +227,7 @@ def _flow(value: Any) -> str:
         import json
 
         return value if value.replace("-", "").replace("_", "").isalnum() else json.dumps(value)
-    if isinstance(value, float) and not np.isfinite(value):
-        return ".nan" if np.isnan(value) else ".inf" if value > 0 else "-.inf"
-    return repr(value)
+    return repr(value).replace("nan", ".nan").replace("inf", ".inf")
 
 
 def _json(content: Mapping[str, Any]) -> str:

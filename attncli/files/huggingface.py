@@ -337,7 +337,7 @@ def _json(path: Path, place: Place | None) -> dict[str, Any]:
     with opened(path, place) as file:
         content = file.read(LARGEST_JSON + 1)
         if len(content) > LARGEST_JSON:
-            raise LimitError(f"the file is larger than {LARGEST_JSON // 1024**2} MiB")
+            raise LimitError(f"the file is larger than {LARGEST_JSON >> 20} MiB")
         try:
             value = json.loads(content)
         except (ValueError, RecursionError) as error:

@@ -129,10 +129,9 @@ class Masking:
             keys = range(self.n_keys)
             seen = np.asarray(key_mask.tile(range(1), keys, np))
             last = np.max(np.where(seen, np.arange(1, self.n_keys + 1), 0), axis=-1, keepdims=True)
-            last = last.reshape(*last.shape[:-1], 1) if last.ndim > 1 else last[:, None]
-            real = np.minimum(real, last)
-        offset = real - self.n_queries
-        return int(offset) if np.ndim(offset) == 0 else offset
+            real = np.minimum(real, np.atleast_2d(last))
+        offset: int | Tensor = real - self.n_queries
+        return offset
 
     def _unaligned(self) -> RefusedError:
         what = next(
@@ -283,9 +282,9 @@ class Masking:
 
     def _lengthened(self, key: str, array: Tensor) -> Tensor:
         """A mask shorter than the keys, the rest masked, where the dialect does that."""
-        missing = self.n_keys - (array.shape[-1] if array.ndim else 0)
-        if not self.dialect.short_mask or array.ndim == 0 or missing <= 0 or array.shape[-1] == 1:
+        if not self.dialect.short_mask or array.shape[-1:] in ((), (1,)):
             return array
+        missing = max(0, self.n_keys - array.shape[-1])
         fill = False if array.dtype.kind == "b" else -np.inf
         rest = np.full((*array.shape[:-1], missing), fill, dtype=array.dtype)
         return np.concatenate([array, rest], axis=-1)

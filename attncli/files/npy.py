@@ -182,10 +182,10 @@ def read_array(
     buffer = np.empty(header.nbytes, np.uint8)
     view, there = buffer.data, 0
     while there < header.nbytes:
-        count = stream.readinto(view[there : there + PIECE])
+        count = stream.readinto(view[there : there + PIECE]) or 0
         if not count:
             refuse_other_size(header, there, noun)
-        there += count or 0
+        there += count
     array = buffer.view(header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
     refuse_odd_booleans(array, noun)
     return array.astype(header.dtype.newbyteorder("="), copy=False)

@@ -74,8 +74,8 @@ def fingerprint(where: str) -> str | None:
     try:
         size = size_of(where)
         digest = hashlib.sha256()
-        step = max(SAMPLE, (size - SAMPLE) // (SAMPLES - 1))
-        for start in (*range(0, max(size - SAMPLE, 1), step), max(0, size - SAMPLE)):
+        step = max(SAMPLE, -(-(size - SAMPLE) // (SAMPLES - 1)))
+        for start in (*range(0, size - SAMPLE, step), max(0, size - SAMPLE)):
             digest.update(read_at(where, start, min(start + SAMPLE, size)))
     except (OSError, ValueError):
         return None

@@ -178,7 +178,7 @@ def read_content(source: str) -> bytes:
             raise
     if len(content) > LARGEST_TEXT:
         raise LimitError(
-            f"the file is larger than {LARGEST_TEXT // 1024**2} MiB",
+            f"the file is larger than {LARGEST_TEXT >> 20} MiB",
             hint="keep large tables in NPY files and name them: query: q.npy",
             place=Place(source),
         )

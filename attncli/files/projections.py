@@ -141,7 +141,7 @@ def state_dict(source: Source, key: str) -> dict[str, Tensor]:
     if not names:
         raise InputError(
             f"{path_text} has no tensor whose name begins with {prefix!r}",
-            found=", ".join(list(members(path, place))[:6]),
+            expected="the beginning of a name: " + ", ".join(list(members(path, place))[:6]),
             place=place,
         )
     return {name.removeprefix(prefix): _read(path_text, name, base, place) for name in names}
@@ -186,13 +186,13 @@ def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
             )
         parts: list[Any] = np.split(packed, 3)
     else:
-        parts = [_need(state, f"{letter}_proj_weight", subject) for letter in "qkv"]
+        parts = [_table(state, f"{letter}_proj_weight", subject) for letter in "qkv"]
     tables.weights = {name: part.T for name, part in zip(NAMES, parts, strict=False)}
-    _check_vectors(state, [part.shape[0] for part in parts if part.ndim == 2], subject)
+    _check_vectors(state, [part.shape[0] for part in parts], subject)
     if "in_proj_bias" in state:
         biases = np.split(state["in_proj_bias"], 3)
         tables.biases = dict(zip(NAMES, biases, strict=False))
-    tables.weights["output"] = _need(state, "out_proj.weight", subject).T
+    tables.weights["output"] = _table(state, "out_proj.weight", subject).T
     if "out_proj.bias" in state:
         tables.biases["output"] = state["out_proj.bias"]
     for name, letter in (("extra_key", "k"), ("extra_value", "v")):
@@ -210,8 +210,6 @@ def _check_vectors(state: Mapping[str, Tensor], widths: list[int], subject: str)
             found=next(name for name in ("bias_k", "bias_v") if name in state),
             subject=subject,
         )
-    if len(widths) < 3:
-        return  # a table of odd axes, which is refused where it is used
     sizes = {"in_proj_bias": sum(widths), "bias_k": widths[1], "bias_v": widths[2]}
     for name, size in sizes.items():
         if name in state and state[name].size != size:
@@ -223,9 +221,18 @@ def _check_vectors(state: Mapping[str, Tensor], widths: list[int], subject: str)
             )
 
 
-def _need(state: Mapping[str, Tensor], name: str, subject: str) -> Tensor:
+def _table(state: Mapping[str, Tensor], name: str, subject: str) -> Tensor:
     if name not in state:
         raise InputError(
-            f"parameters has no {name}", found=", ".join(list(state)[:6]), subject=subject
+            f"parameters has no {name}",
+            expected=name,
+            found=", ".join(list(state)[:6]),
+            subject=subject,
+        )
+    if state[name].ndim != 2:
+        raise InputError(
+            f"{name} has the shape {by(state[name].shape)}",
+            expected="a table (d_out × d_in)",
+            subject=subject,
         )
     return state[name]

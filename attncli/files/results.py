@@ -103,8 +103,6 @@ def _split(reference: str) -> tuple[Path, str | None]:
 
 
 def _tensor(array: Numbers, dtype: str | None = None) -> Result:
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"numbers of type {array.dtype} are no step", expected="floats")
     dtype = dtype or (str(array.dtype) if array.dtype.kind == "f" else "float64")
     return Result(array.astype(np.float64), dtype)
 
@@ -136,7 +134,7 @@ def _document(path: Path) -> dict[str, Result]:
                     place=Place(str(path)),
                 )
             found[str(step["name"])] = _texts(step["value"], str(step["name"]), path)
-        if tree.get("output") is not None:
+        if "output" in tree:
             found["output"] = _texts(tree["output"], "output", path)
         return found
     return {
@@ -268,7 +266,7 @@ def _placed(cells: Mapping[tuple[int, ...], str], name: str, path: Path) -> Resu
     ranks = {len(place) for place in cells}
     shape = tuple(max(places) + 1 for places in zip(*cells, strict=False))
     whole = len(ranks) == 1 and len(cells) == int(np.prod(shape, dtype=np.int64))
-    if not whole or any(min(place, default=0) < 0 for place in cells):
+    if not whole or any(n < 0 for place in cells for n in place):
         raise InputError(
             f"{quoted(name)} has not one value for each of its places",
             expected="positions from 0, each once",

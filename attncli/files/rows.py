@@ -26,7 +26,7 @@ class RowsFile:
         file.flush()
         self.start = file.tell()
         size = prod(shape) * self.dtype.itemsize
-        if hasattr(os, "posix_fallocate") and size:
+        if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, self.start + size)
         else:
             file.truncate(self.start + size)
@@ -46,8 +46,6 @@ class RowsFile:
 
     def mapped(self) -> Any:
         """What has been written, as an array."""
-        if 0 in self.shape:
-            return np.empty(self.shape, self.dtype)
         path = self.file.name
         return np.memmap(path, self.dtype, mode="r", offset=self.start, shape=self.shape)
 

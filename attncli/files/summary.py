@@ -24,8 +24,12 @@ class Summary:
     """Elements in each of `BINS` equal bins from least to greatest."""
 
 
+@np.errstate(over="ignore")
 def summarize(array: Tensor) -> Summary:
-    """The summary of an array; `least`, `greatest` and `mean` are None where nothing is finite."""
+    """The summary of an array; `least`, `greatest` and `mean` are None where nothing is finite.
+
+    A range or a sum beyond float64 is infinite.
+    """
     flat = array.reshape(-1)
     least, greatest, total, n_nan, n_infinite = np.inf, -np.inf, 0.0, 0, 0
     parts = range(0, flat.size, PART)
@@ -39,11 +43,14 @@ def summarize(array: Tensor) -> Summary:
             total += finite.sum()
     n_finite = flat.size - n_nan - n_infinite
     counts = np.zeros(BINS, dtype=np.int64)
-    if n_finite and np.isfinite(greatest - least):
+    span = greatest - least
+    if n_finite and np.isfinite(span):
         for start in parts:
             part = flat[start : start + PART].astype(np.float64)
             part = part[np.isfinite(part)]
-            counts += np.histogram(part, bins=BINS, range=(least, greatest))[0]
+            # Not np.histogram, which refuses a range that holds fewer than BINS numbers.
+            bins = (part - least) / span * BINS if span else np.full(part.size, BINS // 2)
+            counts += np.bincount(np.minimum(bins.astype(np.int64), BINS - 1), minlength=BINS)
     known = n_finite > 0
     return Summary(
         shape=array.shape,

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from attncli.errors import InputError, LimitError, Place
-from attncli.files.cells import LEADING_ZERO, NUMBER, PLAIN_SIGNS, advice, truth_advice
+from attncli.files.cells import LEADING_ZERO, NUMBER, PLAIN_SIGNS, TRUTH, advice, truth_advice
 from attncli.files.reading import opened
 from attncli.files.yaml import quoted
 
@@ -32,7 +32,6 @@ ENDLESS = re.compile(r"([-+]?)\.?inf(?:inity)?", re.IGNORECASE)
 NOT_A_NUMBER = re.compile(r"[-+]?\.?nan", re.IGNORECASE)
 NUMBER_LIKE = re.compile(r"[-+−]?[.,]?\d[\d.,:_' ]*(?:[eE][-+]?\d*)?\s*%?")
 """What was meant as a number, also where it is none (1.234,5 or 010): never taken for a label."""
-TRUTH = {"true": 1.0, "false": 0.0}
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """How a text begins that a spreadsheet would take for a formula, or that was kept from it by '."""
 
@@ -65,7 +64,7 @@ def read_table(path: Path, place: Place | None = None) -> Table:
         content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise LimitError(
-                f"the table is larger than {LARGEST // 1024**2} MiB",
+                f"the table is larger than {LARGEST >> 20} MiB",
                 hint="keep large tensors in NPY files",
             )
         return Reader(str(path), content, path.suffix.lower() == ".tsv").table()
@@ -107,9 +106,9 @@ class Reader:
         self.first = 0
         """Lines before the table."""
         self.delimiter = self._delimiter(is_tsv)
-        self.has_header = False
-        self.has_labels = False
-        self.n_rows = 0
+        self.has_header: bool
+        self.has_labels: bool
+        self.n_rows: int
         """Rows up to the last that is not empty, with the header."""
         self.width = 0
         self.point: tuple[Row, int] | None = None
@@ -142,7 +141,7 @@ class Reader:
             self._fail(head, 0, what, hint="" if empty else "remove the empty line")
         corner = not head.cells[0]
         self.has_header = corner or not any(map(_is_value, head.cells))
-        self.n_rows, only_numbers, only_labels = 1, True, True
+        only_numbers = only_labels = True
         for count, row in enumerate(chain([] if self.has_header else [head], rows), 1):
             length = _length(row.cells)
             if length:

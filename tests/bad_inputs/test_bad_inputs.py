@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from attncli.commands.boundary import run
-from tests.bad_inputs.cases import CASES, Case
+from tests.bad_inputs import cases, misfits
+from tests.bad_inputs.cases import Case
 
 EXPECTED = Path(__file__).parent / "expected.txt"
 REGENERATE = "ATTNCLI_REGENERATE" in os.environ
 HEAD = "=== "
+CASES = (*cases.CASES, *misfits.CASES)
 
 
 def recorded() -> dict[str, str]:

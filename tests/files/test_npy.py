@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from attncli.errors import AttncliError, InputError, Place
-from attncli.files.npy import MAPPED, Header, npy_header, read_npy, write_npy
+from attncli.files import npy
+from attncli.files.npy import (
+    MAPPED,
+    Header,
+    header_of,
+    npy_bytes,
+    npy_header,
+    read_array,
+    read_header,
+    read_npy,
+    refuse_odd_booleans,
+    write_npy,
+)
 
 NUMBERS = ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
 TYPES = [order + name for name in NUMBERS for order in "<>"]
@@ -297,6 +309,7 @@ def test_messages(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         LITERAL.format("'<f8'", 1, "(3,)"),
         LITERAL.format("'f8, f8'", False, "(3,)"),
         LITERAL.format("'<f7'", False, "(3,)"),
+        LITERAL.format("'<f1'", False, "(3,)"),
         LITERAL.format("None", False, "(3,)"),
         "(" * 300,
         "-" * 4000 + "1",
@@ -313,10 +326,137 @@ def test_malformed_headers(header: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_header_says_its_size() -> None:
     header = Header((2, 3, 5), np.dtype("<f4"))
-    assert header.nbytes == 120
+    assert (header.nbytes, header.offset, header.fortran) == (120, 0, False)
     assert str(header) == "2 × 3 × 5 of float32"
 
 
 def test_only_numbers_are_written() -> None:
     with pytest.raises(TypeError, match="complex128"):
         write_npy(io.BytesIO(), np.ones(2, complex))
+
+
+def float64(*shape: int, padded: int = 0) -> str:
+    """A header, with blanks inside the literal up to a length."""
+    text = LITERAL.format("'<f8'", False, shape)
+    return text[:-1] + " " * (padded - len(text)) + "}"
+
+
+@pytest.mark.parametrize("version", [(2, 0), (3, 0)])
+def test_a_header_may_be_64_kib_long(version: tuple[int, int]) -> None:
+    for length, refused in ((65_536, False), (65_537, True)):
+        stream = io.BytesIO(headed(float64(2).ljust(length), version=version))
+        if refused:
+            with pytest.raises(InputError, match="too long"):
+                read_header(stream)
+        else:
+            assert read_header(stream) == Header((2,), np.dtype("<f8"), False, 12 + 65_536)
+
+
+def test_a_literal_may_have_4096_characters() -> None:
+    assert read_header(io.BytesIO(headed(float64(2, padded=4096)))).shape == (2,)
+    with pytest.raises(InputError, match="malformed"):
+        read_header(io.BytesIO(headed(float64(2, padded=4097))))
+
+
+def test_a_malformed_header_is_shown_up_to_100_characters() -> None:
+    for text, found in (("x" * 100, "x" * 100), ("x" * 101, "x" * 99 + "…")):
+        with pytest.raises(InputError) as caught:
+            read_header(io.BytesIO(headed(text)))
+        assert caught.value.found == found
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0, 3), (1,) * 32, (1 << 59,), (0, 1 << 59), ()])
+def test_shapes_that_a_file_can_hold(shape: tuple[int, ...]) -> None:
+    header = read_header(io.BytesIO(headed(float64(*shape))))
+    assert (header.shape, header.fortran) == (shape, False)
+
+
+@pytest.mark.parametrize("shape", [((1 << 59) + 1,), (0, (1 << 59) + 1), (1 << 30, 1 << 30)])
+def test_shapes_that_no_file_can_hold(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="promises more bytes"):
+        read_header(io.BytesIO(headed(float64(*shape))))
+
+
+@pytest.mark.parametrize("length", [0, 1, 255, 256, 65_535])
+def test_a_header_of_a_part_is_that_of_the_file(length: int) -> None:
+    text = float64(3, 4).ljust(length)
+    content = headed(text, bytes(96))
+    header = header_of(memoryview(content))
+    assert header == read_header(io.BytesIO(content))
+    assert header.offset == 10 + max(length, len(float64(3, 4)))
+
+
+def test_files_over_one_mib_are_mapped(tmp_path: Path) -> None:
+    for more, kind in ((0, np.ndarray), (1, np.memmap)):
+        np.save(tmp_path / "q.npy", np.zeros((1 << 20) - 128 + more, np.uint8))
+        assert (tmp_path / "q.npy").stat().st_size == (1 << 20) + more
+        assert type(read_npy(tmp_path / "q.npy")) is kind
+
+
+class Slow(io.BytesIO):
+    """Gives at most seven bytes at a time."""
+
+    def readinto(self, buffer: object) -> int:
+        return super().readinto(memoryview(buffer)[:7])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("piece", [1, 8, 1 << 20])
+def test_an_array_comes_in_pieces(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npy, "PIECE", piece)
+    array = np.arange(15.0).reshape(3, 5)
+    header = Header((3, 5), np.dtype("<f8"))
+    np.testing.assert_array_equal(read_array(Slow(array.tobytes()), header), array)
+    fortran = Header((3, 5), np.dtype("<f8"), fortran=True)
+    np.testing.assert_array_equal(read_array(Slow(array.tobytes("F")), fortran), array)
+    stream = io.BytesIO(array.tobytes() + b"next")
+    read_array(stream, header)
+    assert stream.read() == b"next"
+    with pytest.raises(InputError, match="it is cut short") as caught:
+        read_array(Slow(array.tobytes()[:-3]), header, "it")
+    assert caught.value.found == "117"
+
+
+@pytest.mark.parametrize("piece", [1, 3, 11, 12, 13])
+def test_an_odd_boolean_is_found_wherever_it_is(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(npy, "PIECE", piece)
+    for at in range(12):
+        odd = np.zeros(12, np.uint8)
+        refuse_odd_booleans(odd.view(bool).reshape(3, 4))
+        odd[at] = 2
+        with pytest.raises(InputError, match="the array holds booleans"):
+            refuse_odd_booleans(odd.view(bool).reshape(3, 4))
+        refuse_odd_booleans(odd.reshape(3, 4))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_small_arrays_are_written_as_large_ones_are(name: str) -> None:
+    array = np.arange(6).reshape(2, 3).astype(name)
+    file = io.BytesIO()
+    write_npy(file, array.T)
+    assert npy_bytes(array.T) == file.getvalue()
+
+
+def test_a_long_double_is_not_written() -> None:
+    for name in ("f16", "c8", "U1", "O"):
+        with pytest.raises(TypeError, match="no type of numbers"):
+            npy_bytes(np.ones(2).astype(name))
+
+
+@pytest.mark.parametrize(
+    ("start", "found"),
+    [(b"", "nothing"), (b"\x93NUMPX\1\0", r"\x93NUMPX\x01\x00"), (b"abc", "abc")],
+)
+def test_what_begins_otherwise_is_shown(start: bytes, found: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_header(io.BytesIO(start))
+    assert caught.value.found == found
+
+
+@pytest.mark.parametrize("found", ["", "4", "4.1"])
+def test_a_version_is_two_bytes(found: str) -> None:
+    version = bytes(map(int, filter(None, found.split("."))))
+    with pytest.raises(InputError) as caught:
+        read_header(io.BytesIO(b"\x93NUMPY" + version))
+    assert caught.value.found == (found or "none")

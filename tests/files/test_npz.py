@@ -268,3 +268,15 @@ def test_no_archive(content: bytes, message: str) -> None:
     with pytest.raises(InputError) as caught:
         members(Path("p.npz"))
     assert str(caught.value) == f"p.npz: error: {message}"
+
+
+def test_an_array_before_the_beginning_of_the_file() -> None:
+    path = archive({"q.npy": npy(KEY)})
+    content = bytearray(path.read_bytes())
+    for at in (content.index(b"PK\5\6") + 16,):
+        offset = int.from_bytes(content[at : at + 4], "little")
+        content[at : at + 4] = (offset + 7).to_bytes(4, "little")
+    path.write_bytes(content)
+    for use in (members, read_members):
+        with pytest.raises(InputError, match="the archive is damaged"):
+            use(path)

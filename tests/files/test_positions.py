@@ -1,5 +1,6 @@
 """Rows by position: the numbers of any view of a map, from a path and from a URL."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,83 @@ def test_a_file_that_ends_too_early_is_an_error(tmp_path: Path) -> None:
     for where in (str(file), f"file://{file}"):
         with pytest.raises(OSError, match="cut short"):
             positions.read_at(where, 90, 101)
+
+
+def test_a_file_that_is_gone_lies_nowhere(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((N, D)))
+    array = read_npy(tmp_path / "a.npy")
+    (tmp_path / "a.npy").unlink()
+    assert Atlas().rows_of(array) is None
+
+
+@pytest.mark.parametrize("block", [1, 7, 8, 9, 64, 4096])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_blocks_of_any_size_make_the_same_rows(
+    block: int, order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a"
+    array = np.asarray(np.arange(35.0).reshape(7, 5), order=order)  # type: ignore[call-overload]
+    file.write_bytes(b"head" + array.tobytes(order))
+    monkeypatch.setattr(positions, "BLOCK", block)
+    positions._block.cache_clear()
+    first, second = array.strides
+    mark = fingerprint(str(file)) or ""
+    rows = Rows(str(file), mark, str(block), 4, (7, 5), (first, second), "<f8")
+    for top in range(8):
+        for stop in range(8):
+            for index in ((slice(top, stop), slice(0, 5)), (slice(top, stop), slice(1, 4))):
+                found = rows[index]
+                np.testing.assert_array_equal(found, array[index])
+                assert found.dtype == array.dtype
+    np.testing.assert_array_equal(rows[2:3, 4:2], np.empty((1, 0)))
+    positions._block.cache_clear()
+
+
+def test_only_the_blocks_that_are_needed_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(bytes(100))
+    asked: list[tuple[int, int]] = []
+    original = positions.read_at
+
+    def noted(where: str, start: int, stop: int) -> bytes:
+        asked.append((start, stop))
+        return original(where, start, stop)
+
+    rows = Rows(str(file), fingerprint(str(file)) or "", "noted", 0, (12, 1), (8, 8), "<f8")
+    rows[0:1, :]  # which trusts the file
+    monkeypatch.setattr(positions, "BLOCK", 16)
+    monkeypatch.setattr(positions, "read_at", noted)
+    for index, wanted in (
+        (slice(2, 4), [(16, 32)]),
+        (slice(3, 5), [(32, 48)]),  # the one before is kept
+        (slice(11, 12), [(80, 96)]),
+        (slice(4, 4), []),
+    ):
+        asked.clear()
+        rows[index, :]
+        assert asked == wanted
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 4097, 16 * 4096, 16 * 4096 + 1, 1_000_003])
+def test_a_fingerprint_reads_sixteen_pieces_with_the_first_and_the_last(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "f"
+    file.write_bytes(bytes(size))
+    pieces: list[tuple[int, int]] = []
+    original = positions.read_at
+
+    def noted(where: str, start: int, stop: int) -> bytes:
+        pieces.append((start, stop))
+        return original(where, start, stop)
+
+    monkeypatch.setattr(positions, "read_at", noted)
+    fingerprint(str(file))
+    assert pieces[0][0] == 0
+    assert pieces[-1][1] == size
+    assert all(stop - start == min(4096, size) for start, stop in pieces)
+    assert len({*pieces}) == max(1, min(16, -(-size // 4096)))
+    gaps = [after[0] - before[0] for before, after in pairwise(pieces)]
+    assert all(gap <= max(4096, size // 15) for gap in gaps)

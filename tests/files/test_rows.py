@@ -95,3 +95,37 @@ def test_an_existing_output_stays_where_the_run_fails(
     monkeypatch.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(5, "broken")))
     assert run([*long, "--force"]) == 5
     assert Path("o.npy").read_bytes() == b"precious"
+
+
+def test_a_system_that_cannot_take_a_place_makes_the_file_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with (tmp_path / "o.npy").open("wb") as file:
+        rows = RowsFile(file, (11, 13), "float32")
+        assert os.stat(tmp_path / "o.npy").st_size == 128 + 11 * 13 * 4
+        rows[slice(0, 11), :] = np.ones((11, 13))
+        assert (rows.mapped() == 1).all()
+
+
+def test_a_file_that_takes_bytes_in_order_is_left_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(os.devnull, "wb") as device:
+        assert allocator(device) is None
+    with (tmp_path / "o.npy").open("wb") as file:
+        assert allocator(file) is not None
+        monkeypatch.delattr(os, "pwrite")
+        assert allocator(file) is None
+
+
+def test_a_write_that_takes_only_a_part_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, part, at: original(file, part[:7], at))
+    whole = RANDOM.normal(size=(3, 5))
+    with (tmp_path / "o.npy").open("wb") as file:
+        rows = RowsFile(file, (3, 5), "float64")
+        rows[slice(0, 3), :] = whole
+        np.testing.assert_array_equal(rows.mapped(), whole)

@@ -1,6 +1,7 @@
 """References: every kind of file by what a problem writes for it, and help where there is none."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from attncli.errors import AttncliError, InputError, Place
+from attncli.files.npz import write_npz
+from attncli.files.reading import opened
 from attncli.files.safetensors import write_safetensors
-from attncli.files.tensors import is_reference_path, load, members
+from attncli.files.tensors import header, is_reference_path, load, members
 
 QUERY = np.arange(6, dtype=np.float32).reshape(2, 3)
 KEY = np.arange(15.0).reshape(5, 3)
@@ -224,3 +228,99 @@ def test_any_text_is_a_tensor_or_refused(text: str) -> None:
     is_reference_path(text)
     error = refusal(load, text, Path("data"), PLACE)
     assert error is None or error.place is not None
+
+
+def test_the_header_of_a_reference() -> None:
+    base = Path("data")
+    assert str(header("p.npz:key", base)) == "5 × 3 of float64"
+    assert str(header("one.npz", base)) == str(header("one.npz:only", base))
+    assert str(header("q.npy", base)) == "2 × 3 of float32"
+    for reference, name in (("p.npz", "(empty)"), ("p.npz:quary", "quary"), ("one.npz:a", "a")):
+        with pytest.raises(InputError, match=re.escape(f"has no tensor called {name}")) as caught:
+            header(reference, base, PLACE)
+        assert caught.value.place == PLACE
+
+
+def test_the_members_of_a_picture() -> None:
+    Image.new("RGB", (5, 3)).save("data/p.png")
+    assert {n: str(h) for n, h in members(Path("data/p.png")).items()} == {
+        "p": "3 × 5 × 3 of float32"
+    }
+
+
+def test_a_name_that_ends_like_a_file() -> None:
+    with Path("data/p.npz").open("wb") as file:
+        write_npz(file, {"q.npy": KEY})
+    np.testing.assert_array_equal(load("p.npz:q.npy", Path("data")).array, KEY)
+
+
+def test_a_file_without_a_suffix_is_no_tensor() -> None:
+    Path("data/quer").write_bytes(b"1")
+    assert error_of("./quer").startswith("p.yaml:2:8: error: ./quer is no file of a tensor")
+
+
+def test_eight_names_are_shown() -> None:
+    for n, dots in ((8, False), (9, True)):
+        np.savez("data/many.npz", **{f"t{number}": KEY for number in range(n)})
+        names = ", ".join(f"t{number}" for number in range(8)) + ", …" * dots
+        for reference, what in (("many.npz", "the name of one: "), ("many.npz:x", "")):
+            with pytest.raises(InputError) as caught:
+                load(reference, Path("data"), PLACE)
+            assert caught.value.expected == what + names
+
+
+def test_a_disk_that_fails_while_a_file_is_read() -> None:
+    reading = opened(Path("data/q.npy"))
+    reading.__enter__()
+    error = OSError(5, "Input/output error")
+    with pytest.raises(InputError) as caught:
+        reading.__exit__(OSError, error, None)
+    assert str(caught.value) == "data/q.npy: error: cannot be read: input/output error"
+
+
+def test_a_directory_that_cannot_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert error_of("../data") == (
+        "p.yaml:2:8: error: data/../data is a directory\n"
+        "  expected a file .npy, .npz, .safetensors, .csv, .tsv, .png or .jpg"
+    )
+
+
+@pytest.mark.parametrize("length", [80, 81])
+def test_long_names_are_cut_after_80_characters(length: int) -> None:
+    def name(suffix: str, used: int = 0) -> str:
+        return "n" * (length - used - len(suffix)) + suffix
+
+    def shown(text: str) -> str:
+        return text if length == 80 else text[:79] + "…"
+
+    np.savez("data/" + name(".npz"), a=KEY, b=KEY)
+    np.save("data/" + name(".npy"), KEY)
+    for reference, words in {
+        name(".npz"): f"{shown(name('.npz'))} holds 2 tensors",
+        name(".npz") + ":c": f"{shown(name('.npz'))} has no tensor called c",
+        name(".npy") + ":c": f"{shown(name('.npy'))} holds one tensor, which has no name",
+        name(".pt"): f"{shown(name('.pt'))} is no file of a tensor",
+        name(".csv", 5): f"there is no file {shown('data/' + name('.csv', 5))}",
+    }.items():
+        assert error_of(reference).startswith(f"p.yaml:2:8: error: {words}\n")
+    with pytest.raises(InputError) as caught:
+        load(name(".npz"), Path("data"), PLACE)
+    assert caught.value.hint == f"write {shown(name('.npz'))}:a"
+    near = name(".npy", 5)
+    np.save("data/" + near, KEY)
+    with pytest.raises(InputError) as caught:
+        load("m" + near[1:], Path("data"), PLACE)
+    assert caught.value.hint == f"did you mean {shown('data/' + near)}?"
+    folder = name("/q.npy", 5)
+    Path("data", folder).parent.mkdir()
+    np.save(Path("data", folder), KEY)
+    with pytest.raises(InputError) as caught:
+        load(f"./{Path(folder).parent}", Path("data"), PLACE)
+    assert caught.value.hint == f"did you mean {shown('data/' + folder)}?"
+    with pytest.raises(InputError) as caught:
+        load(name("/q.npy", 5 - 6), Path("data"), PLACE)
+    assert caught.value.hint == f"there is no directory {shown('data/' + name('', 5))} either"

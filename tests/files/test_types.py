@@ -23,6 +23,7 @@ from attncli.files.types import (
     Number,
     OneOf,
     Reference,
+    Scalar,
     Tensor,
     Text,
     Type,
@@ -33,6 +34,7 @@ from attncli.files.types import (
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 CHOICE = Choice(("auto", "none"))
+ANY = OneOf(Number(), Boolean(), Bounds(), CHOICE)
 ROPE = Mapping({"base": Number(above=0), "pairing": Choice(("halves", "interleaved"))})
 
 
@@ -140,6 +142,8 @@ def test_nan_is_a_cell(text: str) -> None:
         ("'1'", "1 in quotes", "remove the quotes"),
         ('"x"', "x in quotes", ""),
         ("true", "true", "write 1"),
+        ("false", "false", "write 0"),
+        ("-1e999", "-1e999", "it is too large for float64; write .inf if that is meant"),
         ("q.npy", "q.npy", "a file stands alone, without brackets"),
         ("a.npz:q", "a.npz:q", "a file stands alone, without brackets"),
         ("1e", "1e", ""),
@@ -154,6 +158,9 @@ def test_a_cell_that_is_no_number_is_refused_with_advice(cell: str, shown: str, 
         Place("p.yaml", 1, 19, f"key: [[2, 3], [4, {cell}]]"),
         "key",
     )
+
+
+RAGGED = "row 2 of table 2 of group 1 of key has 2 numbers, row 1 of table 1 of group 1 has 1"
 
 
 @pytest.mark.parametrize(
@@ -186,6 +193,18 @@ def test_a_cell_that_is_no_number_is_refused_with_advice(cell: str, shown: str, 
         ("'1.5'", "1:6", "key is 1.5"),
         ("1 2 3", "1:6", "key is 1 2 3"),
         ("1e999", "1:6", "key is 1e999"),
+        ("-1e999", "1:6", "key is -1e999"),
+        ("[[true, false]]", "1:8", "row 1 of key holds true"),
+        ("[[yes, 1]]", "1:8", "row 1 of key holds yes"),
+        ("[[[[1]]], [[[2]], [[3]]]]", "1:16", "group 2 of key has 2 tables, group 1 has 1"),
+        ("[[[[1], [2]], [[3], [4, 5]]]]", "1:26", RAGGED),
+        ("[[[[[1]]]], [[[[2]]], [[[3]]]]]", "1:18", "group 2 of key has 2 groups, group 1 has 1"),
+        ("[[[[[[1]]]]], [[[[[2]]]], 3]]", "1:32", "key mixes numbers and lists on one level"),
+        (
+            "[[[[[[1]]]]], [[[[[2]]]], [[[[3]]]]]]",
+            "1:20",
+            "group 2 of key has 2 groups, group 1 has 1",
+        ),
         ("true", "1:6", "key is true"),
         ("", "1:5", "key has no value"),
         ("null", "1:6", "key is null"),
@@ -211,6 +230,13 @@ def test_a_mask_is_of_one_kind(document: str, what: str, hint: str) -> None:
     error = refusal(Tensor(booleans=True), document)
     assert error.what == what
     assert error.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(("document", "value"), [("true", True), ("false", False), ("1", 1.0)])
+def test_a_mask_is_one_value(document: str, value: object) -> None:
+    got = read(Tensor(booleans=True), document)
+    assert isinstance(got, np.ndarray)
+    assert (got.shape, got.item(), type(got.item())) == ((), value, type(value))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +281,9 @@ def test_a_block_is_a_table(document: str) -> None:
         (OneOf(CHOICE, Integer()), "auto", "auto"),
         (OneOf(CHOICE, Integer()), "3", 3),
         (OneOf(CHOICE, Tensor()), "s.npy", Reference("s.npy")),
+        *[(ANY, "2.5", 2.5), (ANY, "true", True), (ANY, "[1, null]", (1, None))],
+        (OneOf(ListOf(Text()), Text()), "[a]", ("a",)),
+        *[(ANY, "auto", "auto"), (OneOf(CHOICE, OneOf(Integer())), "3", 3)],
     ],
 )
 def test_a_scalar_means_what_its_type_makes_of_it(kind: Type, document: str, value: object) -> None:
@@ -483,3 +512,42 @@ def test_a_type_says_how_help_and_messages_call_it(kind: Type, metavar: str, nou
 def test_the_types_load_without_numpy() -> None:
     code = "import sys, attncli.files.types; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_hint_fits_the_kind_of_a_table() -> None:
+    for level, name in enumerate(("row", "table", "group", "group")):
+        inner = "[" * level + "1" + "]" * level
+        hint = refusal(Tensor(), f"[[{inner}], [{inner}, {inner}]]").hint
+        assert hint == f"every {name} is equally long"
+    assert refusal(Tensor(), "[[yes, 1]]").hint == ""
+    assert refusal(Tensor(booleans=True), "[[yes, 1]]").hint == "write true"
+
+
+def test_a_whole_number_has_at_most_18_digits() -> None:
+    for sign in (1, -1):
+        largest = sign * (10**18 - 1)
+        assert Integer().accept(largest) == read(Integer(), str(largest)) == largest
+        with pytest.raises(InputError):
+            Integer().accept(sign * 10**18)
+        assert refusal(Integer(), str(sign * 10**18)).hint == "it has at most 18 digits"
+
+
+def test_an_entry_of_a_list_is_named_with_all_its_keys() -> None:
+    inner = Mapping({"b": ListOf(Mapping({"c": ListOf(Integer())}))})
+    assert refusal(inner, "{b: [{c: [1]}, {c: [1, 2, x]}]}").what == "key.b[1].c[2] is x"
+    assert read(inner, "{b: []}") == {"b": Entry((), Place("p.yaml", 1, 10, "key: {b: []}"))}
+
+
+def test_six_keys_are_shown_and_twelve_are_listed() -> None:
+    for n in (5, 6, 7, 12, 13):
+        mapping = Mapping({f"k{at:02}": Number() for at in range(n)})
+        names = [*mapping.keys]
+        shown = ", ".join(names if n < 7 else [*names[:5], "…"])
+        assert mapping.noun == f"a mapping with {shown}"
+        hint = refusal(mapping, "{zzz: 1}").hint
+        assert hint == (f"keys in key are {', '.join(names)}" if n < 13 else "")
+
+
+def test_a_type_says_what_it_is() -> None:
+    assert Type.__abstractmethods__ == {"metavar", "noun", "read", "accept"}
+    assert Scalar.__abstractmethods__ == {"metavar", "noun", "parse"}

@@ -356,3 +356,31 @@ def test_the_cursor_gives_events_one_by_one() -> None:
 )
 def test_a_quoted_piece_is_short_and_without_control_characters(text: str, shown: str) -> None:
     assert quoted(text) == shown
+
+
+def drain(cursor: Cursor) -> None:
+    while True:
+        cursor.next()
+
+
+@pytest.mark.parametrize("c", [True, False])
+def test_only_lists_that_are_open_count(c: bool) -> None:
+    for depth, error in ((64, InputError), (65, LimitError)):
+        cursor = Cursor("[" + "[[1], 2], " * 70 + "[" * (depth - 1), "p.yaml", c=c)
+        with pytest.raises(AttncliError) as caught:
+            drain(cursor)
+        assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("c", [True, False])
+@pytest.mark.parametrize("half", ["d800", "dbff", "dc00", "dfff"])
+def test_half_a_character_is_refused(half: str, c: bool) -> None:
+    with pytest.raises(InputError, match="half a character"):
+        read_document(f'title: "\\u{half}"', "p.yaml", SCHEMA, c=c)
+
+
+@pytest.mark.parametrize("c", [True, False])
+@pytest.mark.parametrize("whole", ["d7ff", "e000"])
+def test_the_characters_beside_halves_are_whole(whole: str, c: bool) -> None:
+    title = read_document(f'title: "\\u{whole}"', "p.yaml", SCHEMA, c=c)["title"].value
+    assert title == chr(int(whole, 16))
