@@ -162,7 +162,8 @@ def known(error: Exception) -> AttncliError:
             "out of memory", hint="--steps output keeps less; --dtype float32 halves what is needed"
         )
     if isinstance(error, OSError):
-        return OutputError(f"cannot write: {(error.strerror or str(error)).lower()}")
+        what = "cannot write" if error.filename is None else f"cannot use {error.filename}"
+        return OutputError(f"{what}: {reason(error)}")
     return AttncliError(
         f"a bug in attncli: {type(error).__name__}: {error}",
         hint="--debug shows where; please report it with the problem file",

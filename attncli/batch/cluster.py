@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -77,7 +78,7 @@ class Cluster:
         for flag, path in flags.items():
             if path is None:
                 raise UsageError(f"{flag} is missing", expected=", ".join(flags))
-            if not Path(path).is_file():
+            if not os.path.isfile(path):
                 raise UsageError(f"{flag} {path}: there is no such file")
         return Security(
             tls_ca_file=self.ca_file,

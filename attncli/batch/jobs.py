@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import glob
 from itertools import product
-from os.path import abspath, basename, join, normpath, splitext
+from os.path import abspath, basename, isfile, join, normpath, splitext
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def _files(each: Entry, base: Path, literal: bool) -> list[str]:
     found: list[str] = []
     for pattern in patterns:
         names = sorted(glob(pattern, root_dir=base or None, recursive=True))
-        names = [name for name in names if (base / name).is_file()]
+        names = [name for name in names if isfile(base / name)]
         if not names:
             raise InputError(
                 f"each: {pattern} finds no file",

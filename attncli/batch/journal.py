@@ -135,7 +135,7 @@ def _locked(path: Path) -> Any:
         except OSError as error:
             raise failure(path, error) from error
         try:
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise OutputError(f"cannot write {path}: it is not an ordinary file")
             _lock(file, path)
             # The run before may have put a new file in place after we opened the old one.

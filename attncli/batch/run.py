@@ -6,7 +6,7 @@ job in the making.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from os.path import normpath
+from os.path import exists, normpath
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -62,7 +62,7 @@ class Run:
 
         Raises `OutputError`, `InputError` before any work is done.
         """
-        strangers = [job for job in self.jobs if not self.ours(job) and job.path.exists()]
+        strangers = [job for job in self.jobs if not self.ours(job) and exists(job.path)]
         if strangers:
             raise _exist(strangers)
         for directory in {job.path.parent for job in self.jobs}:

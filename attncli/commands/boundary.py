@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, TextIO
 
@@ -169,5 +170,6 @@ def _silence(stream: object) -> None:
     """Point a broken stream at nothing, so that the interpreter's last flush stays quiet."""
     if isinstance(stream, _Closed):
         return
-    with open(os.devnull, "w") as nothing:
+    # A stream of somebody's program, such as a notebook's, may have no number.
+    with open(os.devnull, "w") as nothing, suppress(io.UnsupportedOperation):
         os.dup2(nothing.fileno(), stream.fileno())  # type: ignore[attr-defined]

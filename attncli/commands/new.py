@@ -1,6 +1,7 @@
 """`new`: problems to start from, the samples that ship with attncli."""
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -81,7 +82,7 @@ def new(
             print(f"-o {chosen.path.name} copies {chosen.data[0].name} too", file=sys.stderr)
         return
     path = Path(options.output)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / chosen.path.name
     written = chosen.copy(path, force=options.force)
     if not options.quiet:

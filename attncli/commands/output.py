@@ -1,5 +1,6 @@
 """Where results go: a report or arrays, to stdout or through `commit` to a file."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -150,5 +151,5 @@ class Destination:
 
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise `OutputError` where a file would be replaced without `--force`."""
-    if path.is_file() and not force:
+    if os.path.isfile(path) and not force:
         raise OutputError("the file exists", hint="--force replaces it", place=Place(str(path)))

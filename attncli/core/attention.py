@@ -281,7 +281,7 @@ class Attention(Vectors):
         }
 
     def memory(self, keep: Collection[str] | None) -> int:
-        """Bytes for the kept steps and what is alive beside them: arrays of scores, and booleans."""
+        """Bytes for the kept steps and what is alive beside them: scores, and booleans."""
         pairs = self.n_queries * self.n_keys * prod(self.leading)
         square = {"scores", "scaled", "capped", "biased", "masked", "weights"}
         kept = len(square & {*self.step_names()} & (square if keep is None else {*keep}))

@@ -12,6 +12,7 @@ import shlex
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -104,7 +105,8 @@ def _replace(path: Path, write: Writer, mode: int | None, force: bool) -> None:
     except FileExistsError:
         raise exists(path) from None
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # a rename has taken it away
+            os.unlink(aside)
     sync_directory(target.parent)
 
 
@@ -133,11 +135,9 @@ def sync_directory(directory: Path) -> None:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:
         return
-    try:
+    with suppress(OSError):
         os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
+    with suppress(OSError):
         os.close(descriptor)
 
 

@@ -1,5 +1,6 @@
 """Tensors from one kind of file to another, number for number."""
 
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,14 +37,14 @@ def each_tensor(source: str) -> Iterator[tuple[str, Tensor]]:
         yield from problem_tensors(read_entries(source), base).items()
         return
     file, colon, name = source.rpartition(":")
-    if colon and is_problem(file) and not Path(source).exists():
+    if colon and is_problem(file) and not os.path.exists(source):
         arrays = tensors(file)
         if name not in arrays:
             raise no_member(Path(file), name, arrays, Place(source))
         yield name, arrays[name]
         return
     path = Path(source)
-    if path.is_file() and path.suffix.lower() in ARCHIVES:
+    if os.path.isfile(path) and path.suffix.lower() in ARCHIVES:
         place = Place(source)
         for name in members(path):
             yield name, load(f"{source}:{name}", Path(), place).array

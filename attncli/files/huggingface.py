@@ -5,6 +5,7 @@ become entries, as if the problem had written them; a key that the problem write
 """
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +78,7 @@ def expanded(source: Source) -> Source:
     if not isinstance(value, str):
         return source
     directory = (Path() if place is not None and place.is_flag else source.base) / value
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         return source
     if source.get("kind") != "encoder":
         raise InputError(
@@ -114,7 +115,7 @@ def expanded(source: Source) -> Source:
 def _normalised(source: Source, directory: Path) -> Tensor:
     """(pixels − mean) / std as the model's processor does, of a picture read from its file."""
     path = directory / "preprocessor_config.json"
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(
             "the model does not say how its pictures are normalised",
             expected=f"preprocessor_config.json in {directory}",
@@ -316,7 +317,7 @@ def _tensors(directory: Path, place: Place | None) -> dict[str, Tensor]:
 
     index = directory / "model.safetensors.index.json"
     files = {directory / "model.safetensors"}
-    if not (directory / "model.safetensors").exists() and index.exists():
+    if not os.path.exists(directory / "model.safetensors") and os.path.exists(index):
         shards = _json(index, place).get("weight_map")
         if not isinstance(shards, dict) or not all(_is_name(name) for name in shards.values()):
             raise InputError("the index names no shards", place=Place(str(index)))

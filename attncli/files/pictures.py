@@ -43,6 +43,8 @@ def _opened(path: Path, place: Place | None) -> Iterator[Any]:
                 "the picture has more pixels than Pillow reads", hint="make it smaller"
             ) from None
         except (OSError, SyntaxError, ValueError, ArithmeticError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the system, not of Pillow
             raise InputError(f"the picture is damaged: {str(error)[:120]}") from None
 
 

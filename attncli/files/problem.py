@@ -1,5 +1,6 @@
 """Opening a problem: one file, a file of tensors, three files, standard input, or keywords."""
 
+import os
 import sys
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
@@ -171,7 +172,7 @@ def read_content(source: str) -> bytes:
             with opened(Path(source), Place(source)) as file:
                 content = file.read(LARGEST_TEXT + 1)
         except InputError as error:
-            if not Path(source).is_file():
+            if not os.path.isfile(source):
                 error.expected = ""
                 if "did you mean" not in error.hint:
                     error.hint = "attncli new lists problems that run"

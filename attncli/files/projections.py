@@ -4,6 +4,7 @@ Tables in a problem lie `(d_in d_out)` in rows notation, `(d_out d_in)` in colum
 front is heads. A state_dict keeps PyTorch's layout, `(d_out d_in)`.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +135,7 @@ def state_dict(source: Source, key: str) -> dict[str, Tensor]:
     place = source.place(key)
     path_text, prefix = value, ""
     base = Path() if place is not None and place.is_flag else source.base
-    if ":" in value and not (base / value).exists():
+    if ":" in value and not os.path.exists(base / value):
         path_text, _, prefix = value.rpartition(":")
     path = base / path_text
     names = [name for name in members(path, place) if name.startswith(prefix)]

@@ -69,8 +69,10 @@ def _ordinary(path: Path, place: Place | None) -> BufferedReader:
                 place=place or Place(str(path)),
             )
         return os.fdopen(descriptor, "rb")
-    except BaseException:
+    except BaseException as error:
         os.close(descriptor)
+        if isinstance(error, OSError):
+            raise _unreadable(path, place, error) from None
         raise
 
 

@@ -5,6 +5,7 @@ not only the numbers; files of tensors say their type instead.
 """
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ def read_results(reference: str) -> dict[str, Result]:
             key: _tensor(array, "bfloat16" if key in bfloat16 else None)
             for key, array in loaded.items()
         }
-    elif suffix in PICTURED and path.is_file():
+    elif suffix in PICTURED and os.path.isfile(path):
         raise InputError(
             f"{path.name} is a report to look at, its numbers are rounded",
             expected="numbers: .npy .npz .safetensors .json .yaml .csv .tsv",
@@ -96,7 +97,7 @@ def read_results(reference: str) -> dict[str, Result]:
 
 def _split(reference: str) -> tuple[Path, str | None]:
     match = re.fullmatch(rf"{NAMED.pattern}|(?P<text>.*?\.(?:ya?ml|json)):(?P<key>.*)", reference)
-    if match is None or Path(reference).is_file():
+    if match is None or os.path.isfile(reference):
         return Path(reference), None
     path, name = (match["path"], match["name"]) if match["path"] else (match["text"], match["key"])
     return Path(path), name

@@ -1,5 +1,6 @@
 """The samples: problems that run as they lie, beside the package or inside the wheel."""
 
+import os
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -49,7 +50,7 @@ class Sample:
         files = {path: self.text.encode("utf-8")}
         files |= {path.parent / data.name: data.read_bytes() for data in self.data}
         for target in files:
-            if target.exists() and not force:
+            if os.path.exists(target) and not force:
                 raise OutputError(
                     "the file exists", hint="--force replaces it", place=Place(str(target))
                 )

@@ -7,6 +7,7 @@ lengths, so that swapped ones are found, too.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -262,9 +263,9 @@ def write(folder: Path, *, force: bool = False) -> int:
     For each: `ID.npz` and `ID.safetensors` (the tensors; `output` and `lse` in float64), and
     `ID.json`, a problem for attncli. NPZ has no bfloat16: there these numbers stand as float32.
     """
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError("it is not a directory", place=Place(str(folder)))
-    if folder.is_dir() and any(folder.iterdir()) and not force:
+    if os.path.isdir(folder) and any(folder.iterdir()) and not force:
         raise OutputError(
             "the directory is not empty", hint="--force writes into it", place=Place(str(folder))
         )
