@@ -11,11 +11,13 @@ Everything is loaded when it is first used, so that `attncli --help` stays quick
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as type checkers know it: importing typing takes a tenth of --version
 if TYPE_CHECKING:
+    from typing import Any
+
     from attncli.api import attend, load
     from attncli.core.problem import Problem
     from attncli.solve import Trace
@@ -30,7 +32,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'attncli' has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """`python -m attncli` and the command `attncli`."""
 
+import _signal  # type: ignore[import-not-found]  # signal imports enum: time for a traceback
 import gc
 import os
 import sys
@@ -7,6 +8,9 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Until `run` can answer it, Ctrl-C ends the process without a word, as SIGTERM does.
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     # Modules are not garbage: collecting while they load takes a twentieth of a start.
     gc.set_threshold(100_000)
     from attncli.commands.boundary import run

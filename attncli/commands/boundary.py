@@ -28,9 +28,11 @@ def run(arguments: Sequence[str]) -> int:
     from attncli.commands import application
     from attncli.commands.completion import COMPLETING, completed
 
-    signal.signal(signal.SIGTERM, _terminate)
     _prepare_streams()
     try:
+        signal.signal(signal.SIGTERM, _terminate)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         words = completed() if COMPLETING in os.environ else arguments
         code = application(words)(list(arguments), prog_name="attncli", standalone_mode=False)
         sys.stdout.flush()
@@ -47,11 +49,12 @@ def run(arguments: Sequence[str]) -> int:
         return error.code if isinstance(error.code, int) else 1
     except BrokenPipeError:
         return _closed_pipe()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Terminated:
-        return TERMINATED
+    except (KeyboardInterrupt, Terminated) as signalled:
+        return _ended(signalled)
     except Exception as error:
+        # Python 3.11 makes a RuntimeError of what comes while a class is made.
+        if isinstance(error.__cause__, KeyboardInterrupt | Terminated):
+            return _ended(error.__cause__)
         if isinstance(error, OSError):
             _silence(sys.stdout)
         failure = known(error)
@@ -115,6 +118,10 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return spelled(error.object[error.start : error.end]), error.end
+
+
+def _ended(signalled: KeyboardInterrupt | Terminated) -> int:
+    return TERMINATED if isinstance(signalled, Terminated) else INTERRUPTED
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
