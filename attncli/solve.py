@@ -13,6 +13,7 @@ from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
 from attncli.core.step import BESIDE, ON_REQUEST, Array, Step, run
 from attncli.errors import AttncliError, InputError, LimitError, Place
+from attncli.files.mapped import check
 
 if TYPE_CHECKING:
     from attncli.backends import Backend
@@ -175,6 +176,7 @@ def solve(
         if watch is not None and blind is not None:
             watch.nothing_to_see(blind.step, blind.step.value, np)
         output = replace(last, value=machine.download(last.value))
+    check()
     output = shown(laid_out(output, presentation.layout, np), notation, np)
     sentences = [*(watch.sentences if watch else []), *plan.notes]
     return Trace(problem, steps, output, notation, sentences, plan.queries)

@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
         words = completed() if COMPLETING in os.environ else arguments
         code = application(words)(list(arguments), prog_name="attncli", standalone_mode=False)
         sys.stdout.flush()
+        if mapped := sys.modules.get("attncli.files.mapped"):
+            mapped.check()
         return code if isinstance(code, int) else 0
     except AttncliError as error:
         return _fail(error, error.exit_code, arguments)

@@ -29,6 +29,8 @@ EMPTY = ("", "~", "null", "Null", "NULL")
 FILE = r".*\.(?:npy|npz|csv|tsv|safetensors)(?::.*)?"
 PLAIN_SIGNS = b"0123456789.eE+-\n"
 LEADING_ZERO = re.compile(r"\n[-+]?0[0-9]")
+LONGEST = 200
+"""Letters of what was perhaps meant as a number; patterns of longer texts take much memory."""
 LEVELS = ("number", "row", "table", "group")
 """What the levels of a nested list are called, from the innermost."""
 
@@ -46,6 +48,8 @@ def is_plain(event: ScalarEvent) -> bool:
 
 def advice(text: str) -> str:
     """What to write instead of something that was perhaps meant as a number; "" if it was not."""
+    if len(text) > LONGEST:
+        return ""
     ascii_text = "".join(str(unicodedata.decimal(c, c)) for c in text).replace("\u2212", "-")
     if text in EMPTY:
         return "write a number: no cell is empty"
@@ -166,13 +170,12 @@ class Table:
         cursor, level, count = self.cursor, len(path), 0
         if level == len(self.counts):
             self.counts.append(None)
-        row = cursor.scalars()
-        if row:
+        while row := cursor.scalars():
             if self.innermost not in (None, level):
                 self._refuse_mixed(row[0], level)
             self.innermost = level
             self._row(row, path)
-            count = len(row)
+            count += len(row)
         while isinstance(event := cursor.peek(), SequenceStartEvent):
             if self.innermost is not None and self.innermost <= level:
                 self._refuse_mixed(event, level)

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from attncli.errors import InputError, Place
+from attncli.files.mapped import watched
 from attncli.files.reading import opened
 from attncli.files.snapshot import SMALL
 from attncli.files.yaml import quoted
@@ -89,6 +90,7 @@ def read_npy(path: Path, *, place: Place | None = None) -> np.ndarray[Any, np.dt
         order = "F" if header.fortran else "C"
         array = np.memmap(file, header.dtype, "r", header.offset, header.shape, order)  # type: ignore[call-overload]
         array.filename = os.path.abspath(path)  # which a file that has no name in Python lacks
+        watched(array)
         refuse_odd_booleans(array)
         return array  # type: ignore[no-any-return]
 

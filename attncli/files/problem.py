@@ -170,7 +170,9 @@ def read_content(source: str) -> bytes:
 
         try:
             with opened(Path(source), Place(source)) as file:
-                content = file.read(LARGEST_TEXT + 1)
+                size = file.seek(0, os.SEEK_END)  # reading takes room for all that it is asked for
+                file.seek(0)
+                content = file.read(min(size, LARGEST_TEXT) + 1)
         except InputError as error:
             if not os.path.isfile(source):
                 error.expected = ""

@@ -287,6 +287,8 @@ def is_truth(value: Any) -> bool:
 
 def did_you_mean(text: str, names: Iterable[str], cutoff: float = 0.6) -> str:
     by_lower = {name.lower(): name for name in names}
+    if len(text) > 3 * max(map(len, by_lower), default=0):
+        return ""  # too long to be near, and a long text takes difflib a hundred times its size
     from difflib import get_close_matches
 
     near = get_close_matches(text.lower(), by_lower, 1, cutoff)

@@ -162,7 +162,7 @@ class Labels(Type):
         if isinstance(start, ScalarEvent):
             names = tuple(start.value.split())
         elif isinstance(start, SequenceStartEvent):
-            names = tuple(event.value for event in cursor.scalars())
+            names = _names(cursor)
             if not names and isinstance(cursor.peek(), SequenceStartEvent):
                 return self._batch(cursor)
             self._end(cursor)
@@ -196,7 +196,7 @@ class Labels(Type):
         entries = []
         while isinstance(start := cursor.peek(), SequenceStartEvent):
             cursor.next()
-            entries.append(tuple(event.value for event in cursor.scalars()))
+            entries.append(_names(cursor))
             self._end(cursor)
             if not entries[-1]:
                 cursor.fail(start, f"{cursor.name} has an empty list", expected=self.noun)
@@ -210,6 +210,14 @@ class Labels(Type):
             cursor.fail(
                 event, f"{cursor.name} holds {kind_of(event)}", expected=self.noun, hint=hint
             )
+
+
+def _names(cursor: Cursor) -> tuple[str, ...]:
+    """The texts that come next."""
+    names: list[str] = []
+    while run := cursor.scalars():
+        names += [event.value for event in run]
+    return tuple(names)
 
 
 @dataclass(frozen=True, eq=False)

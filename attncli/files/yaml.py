@@ -30,6 +30,9 @@ T = TypeVar("T")
 DEPTH = 64
 """Lists and mappings may be nested this deep."""
 
+RUN = 4096
+"""Scalars that are held at once: each takes ten times its own length."""
+
 TWIN_LIMIT = 1 << 18
 """Up to this many characters the twin is asked about every refusal; that takes under a second."""
 
@@ -86,10 +89,10 @@ class Cursor:
         return event
 
     def scalars(self) -> list[ScalarEvent]:
-        """The run of scalars that comes next, perhaps none: a row of cells."""
-        run = []
+        """The run of scalars that comes next, perhaps none: a row of cells, at most `RUN` of it."""
+        run: list[ScalarEvent] = []
         event = self.peek()
-        while type(event) is ScalarEvent:
+        while type(event) is ScalarEvent and len(run) < RUN:
             run.append(event)
             event = self._pull()
             self._ahead = event
