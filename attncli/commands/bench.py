@@ -1,12 +1,12 @@
 """`bench`: what computes here, timed side by side."""
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attncli.commands.options import DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.terminal import last_line, moves
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,10 +72,13 @@ def bench(
     tile = getattr(backend, "tile", TILE) if tile == "auto" else tile
     settings = Settings(options.backend, threads, tile, repeat, peers)
     trials = [Trial(case, size, heads, d) for case in chosen_cases(cases) for size in sizes]
-    say = _progress(quiet=options.quiet)
+    shows = moves(sys.stderr) and not options.quiet
+    say = last_line if shows else lambda what: None
     peaks = {dtype: peak(dtype, threads) for dtype in dict.fromkeys(t.case.dtype for t in trials)}
-    rows = [measured(trial, settings, say) for trial in trials]
-    say("")
+    try:
+        rows = [measured(trial, settings, say) for trial in trials]
+    finally:
+        say("")
     related(rows, peaks)
     machine = {
         "threads": f"{threads} threads",
@@ -133,17 +136,6 @@ def _format(options: Options) -> str:
             found=path.suffix or "none",
         )
     return str(form)
-
-
-def _progress(*, quiet: bool) -> Callable[[str], None]:
-    """Say on a terminal what is being timed."""
-    shows = sys.stderr.isatty() and not quiet
-
-    def say(what: str) -> None:
-        if shows:
-            print(f"\r\x1b[2K{what}", end="", file=sys.stderr, flush=True)
-
-    return say
 
 
 def _write(bench: "Bench", form: str, options: Options) -> None:

@@ -1,6 +1,5 @@
 """`learn`: lessons, one after another, in a terminal or straight through."""
 
-import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from attncli.commands.options import (
     Options,
     accepts,
 )
+from attncli.commands.terminal import moves
 from attncli.errors import AttncliError, UsageError
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class _Terminal:
     def __init__(self, player: "Player", options: Options) -> None:
         self.player = player
         self.options = options
-        self.moves = os.environ.get("TERM", "") not in ("", "dumb")
+        self.moves = moves(sys.stdout)
         self.remembers = bool(player.lesson.slug)
 
     def play(self) -> None:

@@ -8,6 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from attncli.commands.terminal import moves
 from attncli.formats.display import plain
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Progress:
     @classmethod
     def of(cls, run: "Run", quiet: bool) -> "Progress":
         """For this stderr: a live display on a terminal."""
-        if quiet or not sys.stderr.isatty():
+        if quiet or not moves(sys.stderr):
             return cls(run, quiet)
         from attncli.commands.live import Live
 

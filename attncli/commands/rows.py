@@ -4,14 +4,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PATIENCE = 0.5
-"""Seconds of work before a bar appears: shorter ones need none."""
+from attncli.commands.terminal import PATIENCE, moves
 
 
 @contextmanager
 def rows_done(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Rows done, rate and time left, as a callback of (done, total); None where nobody looks."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not moves(sys.stderr):
         yield None
         return
     from time import monotonic
@@ -26,17 +25,17 @@ def rows_done(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
         TimeRemainingColumn(),
     )
     started = monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=False) as shown:
-        shown.stop()
-        task = shown.add_task("", total=None, rate="")
+    shown = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = shown.add_task("", rate="")
 
-        def tell(done: int, total: int) -> None:
-            seconds = monotonic() - started
-            if seconds < PATIENCE:
-                return
-            if not shown.live.is_started:
-                shown.start()
-            rate = f"{done / seconds:,.0f}"
-            shown.update(task, completed=done, total=total, rate=rate)
+    def tell(done: int, total: int) -> None:
+        seconds = monotonic() - started
+        if seconds < PATIENCE:
+            return
+        shown.update(task, completed=done, total=total, rate=f"{done / seconds:,.0f}")
+        shown.start()
 
+    try:
         yield tell
+    finally:
+        shown.stop()

@@ -17,6 +17,7 @@ from attncli.commands.options import (
     parted,
 )
 from attncli.commands.output import refuse_existing
+from attncli.commands.terminal import PATIENCE, last_line, moves
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -226,17 +227,15 @@ def _judge(
 
 def _progress(options: Options) -> "Progress":
     """Says how far a search is that takes longer than a moment, on a terminal that can show it."""
-    quiet = options.quiet or not sys.stderr.isatty()
+    quiet = options.quiet or not moves(sys.stderr)
     started, shown = perf_counter(), False
 
     def progress(what: str, done: int, of: int) -> None:
         nonlocal shown
-        if quiet or (perf_counter() - started < 1 and not shown):
+        if quiet or (perf_counter() - started < PATIENCE and not shown):
             return
         shown = done < of
-        text = f"differs; trying {what}: {done} of {of}" if shown else ""
-        sys.stderr.write(f"\r{text}\x1b[K")
-        sys.stderr.flush()
+        last_line(f"differs; trying {what}: {done} of {of}" if shown else "")
 
     return progress
 
