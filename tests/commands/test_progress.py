@@ -52,7 +52,9 @@ def started(folder: Path, *arguments: str, **environment: str) -> Terminal:
 
 def a_long_time_passes(since: Path) -> None:
     """So long that a bar appears for what goes on."""
+    until = time.monotonic() + 30
     while not since.exists():
+        assert time.monotonic() < until, f"there is no {since.name}"
         time.sleep(0.01)
     time.sleep(PATIENCE)
 
