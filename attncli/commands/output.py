@@ -1,5 +1,6 @@
 """Where results go: a report or arrays, to stdout or through `commit` to a file."""
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -136,17 +137,18 @@ class Destination:
         """The next command to try, for people at a terminal."""
         if self.path is not None or self.quiet or self.format != "table" or not sys.stdout.isatty():
             return
-        from attncli.formats.display import plain
-
-        source = plain(" ".join(sources)) if "-" not in sources else "PROBLEM"
         if "query" not in trace.problem.sizes():
             return
-        queries = trace.labels.names("weights", "query", trace.problem.sizes().get("query", 1))
-        place = next((name for name in reversed(queries) if name.isalnum()), "0")
-        tries = f"attncli explain {source} {place}"
-        if source == "PROBLEM":
-            tries = f"attncli attend {source} --focus {place}"
-        print(f"\nnext: {tries}")
+        from attncli.formats.display import plain
+
+        names = trace.labels.names("weights", "query", trace.problem.sizes()["query"])
+        # A word that stands there once, and that explain takes for nothing else.
+        clear = (n for n in reversed(names) if n.isalnum() and names.count(n) == 1)
+        place = next((name for name in clear if name not in trace.names), "0")
+        tries = f"explain {shlex.join(sources)} {place}"
+        if "-" in sources:
+            tries = f"attend PROBLEM --focus {place}"
+        print(f"\nnext: attncli {plain(tries)}")
 
 
 def refuse_existing(path: Path, force: bool) -> None:

@@ -72,7 +72,18 @@ def test_words_that_cannot_be_said_change_no_exit_code(tmp_path: Path) -> None:
 
 
 @full
-def test_completions_that_are_lost_at_the_end_are_a_failure(tmp_path: Path) -> None:
+def test_what_is_lost_at_the_very_end_hides_nothing_that_was_wrong_before(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("query: [[1]]\nkey: [[1]]\n")
+    with open("/dev/full", "wb") as nowhere, open(tmp_path / "p.yaml", "rb") as problem:
+        words = "inspect", "-", "nosuch.yaml"
+        done = attncli(tmp_path, *words, stdout=nowhere, stdin=problem)
+    assert done.returncode == 3
+    assert done.stderr.startswith(b"nosuch.yaml: error:")
+    assert b"Traceback" not in done.stderr
+
+
+@full
+def test_completions_that_are_lost_are_a_failure(tmp_path: Path) -> None:
     asked = {"_ATTNCLI_COMPLETE": "complete_bash", "COMP_WORDS": "attncli a", "COMP_CWORD": "1"}
     with open("/dev/full", "wb") as nowhere:
         assert attncli(tmp_path, stdout=nowhere, env={**os.environ, **asked}).returncode == 5
