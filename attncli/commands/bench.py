@@ -58,6 +58,7 @@ def bench(
     from attncli.bench.cases import chosen as chosen_cases
     from attncli.bench.measure import Settings, measured, peak, related
     from attncli.bench.peers import chosen as chosen_peers
+    from attncli.core.shapes import count
     from attncli.core.tiled import TILE
     from attncli.formats.timings import Bench
     from attncli.machine import cores
@@ -81,8 +82,8 @@ def bench(
         say("")
     related(rows, peaks)
     machine = {
-        "threads": f"{threads} threads",
-        "heads": f"{heads} heads",
+        "threads": count(threads, "thread"),
+        "heads": count(heads, "head"),
         "d": f"d {d}",
         "backend": backend.version(),
         "versions": _versions(peers),
@@ -160,10 +161,14 @@ def _write(bench: "Bench", form: str, options: Options) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
+    from attncli.core.shapes import count
     from attncli.files.commit import commit
     from attncli.formats.display import plain
 
     path = Path(options.output)
     commit(path, lambda file: file.write(text.encode("utf-8")), force=options.force)
     if not options.quiet:
-        print(plain(f"wrote {path}: {len(bench.rows)} measurements as {form}"), file=sys.stderr)
+        print(
+            plain(f"wrote {path}: {count(len(bench.rows), 'measurement')} as {form}"),
+            file=sys.stderr,
+        )

@@ -47,10 +47,17 @@ def test_whatever_ends_a_command_becomes_a_code_and_words(
     assert words or done.stderr == ""
 
 
-def attncli(folder: Path, *words: str, **options: object) -> "subprocess.CompletedProcess[bytes]":
-    command = [sys.executable, "-m", "attncli", *words]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run(command, cwd=folder, **options)  # type: ignore[call-overload, no-any-return]
+def attncli(
+    folder: Path, *words: str, more: dict[str, str] | None = None, **streams: object
+) -> "subprocess.CompletedProcess[bytes]":
+    """A run whose streams are buffered, as they are by default."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "attncli", *words],
+        cwd=folder,
+        env={**environment, **(more or {})},
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
+    )
 
 
 @pytest.mark.parametrize("words", [["new"], ["attend", "--help"], ["new", "translation"], []])
@@ -86,4 +93,4 @@ def test_what_is_lost_at_the_very_end_hides_nothing_that_was_wrong_before(tmp_pa
 def test_completions_that_are_lost_are_a_failure(tmp_path: Path) -> None:
     asked = {"_ATTNCLI_COMPLETE": "complete_bash", "COMP_WORDS": "attncli a", "COMP_CWORD": "1"}
     with open("/dev/full", "wb") as nowhere:
-        assert attncli(tmp_path, stdout=nowhere, env={**os.environ, **asked}).returncode == 5
+        assert attncli(tmp_path, stdout=nowhere, more=asked).returncode == 5
