@@ -101,7 +101,8 @@ def attend(
     trace = destination.write(compute, opened, display)
     if options.verbose and not options.quiet:
         destination.say(f"computed in {seconds:.3g} s on {options.cluster or options.backend}")
-    destination.suggest(trace, problem)
+    if not options.overrides:  # what is suggested is of the problem as it lies
+        destination.suggest(trace, problem)
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """`bench`: what computes here, timed side by side."""
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attncli.commands.options import DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.terminal import last_line, moves
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def bench(
     from attncli.bench.cases import chosen as chosen_cases
     from attncli.bench.measure import Settings, measured, peak, related
     from attncli.bench.peers import chosen as chosen_peers
+    from attncli.core.shapes import count
     from attncli.core.tiled import TILE
     from attncli.formats.timings import Bench
     from attncli.machine import cores
@@ -72,14 +73,17 @@ def bench(
     tile = getattr(backend, "tile", TILE) if tile == "auto" else tile
     settings = Settings(options.backend, threads, tile, repeat, peers)
     trials = [Trial(case, size, heads, d) for case in chosen_cases(cases) for size in sizes]
-    say = _progress(quiet=options.quiet)
+    shows = moves(sys.stderr) and not options.quiet
+    say = last_line if shows else lambda what: None
     peaks = {dtype: peak(dtype, threads) for dtype in dict.fromkeys(t.case.dtype for t in trials)}
-    rows = [measured(trial, settings, say) for trial in trials]
-    say("")
+    try:
+        rows = [measured(trial, settings, say) for trial in trials]
+    finally:
+        say("")
     related(rows, peaks)
     machine = {
-        "threads": f"{threads} threads",
-        "heads": f"{heads} heads",
+        "threads": count(threads, "thread"),
+        "heads": count(heads, "head"),
         "d": f"d {d}",
         "backend": backend.version(),
         "versions": _versions(peers),
@@ -135,19 +139,6 @@ def _format(options: Options) -> str:
     return str(form)
 
 
-def _progress(*, quiet: bool) -> Callable[[str], None]:
-    """Say on a terminal what is being timed."""
-    from attncli.commands.options import moves
-
-    shows = moves(sys.stderr) and not quiet
-
-    def say(what: str) -> None:
-        if shows:
-            print(f"\r\x1b[2K{what}", end="", file=sys.stderr, flush=True)
-
-    return say
-
-
 def _write(bench: "Bench", form: str, options: Options) -> None:
     from pathlib import Path
 
@@ -170,10 +161,14 @@ def _write(bench: "Bench", form: str, options: Options) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
+    from attncli.core.shapes import count
     from attncli.files.commit import commit
     from attncli.formats.display import plain
 
     path = Path(options.output)
     commit(path, lambda file: file.write(text.encode("utf-8")), force=options.force)
     if not options.quiet:
-        print(plain(f"wrote {path}: {len(bench.rows)} measurements as {form}"), file=sys.stderr)
+        print(
+            plain(f"wrote {path}: {count(len(bench.rows), 'measurement')} as {form}"),
+            file=sys.stderr,
+        )

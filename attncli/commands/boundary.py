@@ -117,8 +117,7 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
     """What stands for letters that an encoding lacks."""
     from attncli.formats.display import spelled
 
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
+    assert isinstance(error, UnicodeEncodeError)  # only streams that are written to use this
     return spelled(error.object[error.start : error.end]), error.end
 
 

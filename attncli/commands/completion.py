@@ -14,6 +14,8 @@ def completed() -> list[str]:
     from typer._completion_classes import completion_init
 
     completion_init()
+    # Typer wraps what an option means as for a terminal, and shells read a line as a completion.
+    os.environ["COLUMNS"] = "10000"
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
     return line.split()[1:]
 

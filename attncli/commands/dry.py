@@ -27,6 +27,7 @@ def listing(
     from attncli import machine
     from attncli.batch.journal import Journal
     from attncli.batch.work import holds
+    from attncli.core.shapes import count
     from attncli.files.staging import Stage
     from attncli.formats.display import plain, spelled
     from attncli.solve import size_of
@@ -65,11 +66,11 @@ def listing(
         )
         print("  ".join(cells).rstrip())
     done = len(manifest.jobs) - left
-    parts = [f"{len(manifest.jobs)} jobs", f"{done} done", f"{left} to do"]
+    parts = [count(len(manifest.jobs), "job"), f"{done} done", f"{left} to do"]
     if refused:
         parts.append(f"{refused} will fail")
     if left > refused:
-        parts.append(f"about {_time(total / min(n_threads, left))} on {n_threads} threads")
+        parts.append(f"about {_time(total / min(n_threads, left))} on {count(n_threads, 'thread')}")
         parts.append(f"at most {size_of(most)} a job, {size_of(allowed)} allowed")
     print(", ".join(parts))
 

@@ -59,8 +59,6 @@ def _convert(files: list[str], options: Options) -> None:
     if len(files) != 1:
         raise UsageError(f"-o converts one file, not {len(files)}", expected="one FILE")
     target = Path(options.output)
-    if options.output == "-":
-        raise UsageError("inspect -o -", expected="a file: its suffix says what to write")
     write, lost = writer(files[0], target)
     refuse_existing(target, options.force)
     commit(target, write, force=options.force)

@@ -10,8 +10,8 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
-    moves,
 )
+from attncli.commands.terminal import moves
 from attncli.errors import AttncliError, UsageError
 
 if TYPE_CHECKING:

@@ -344,11 +344,6 @@ def colored(choice: str, stream: Any) -> bool:
     return bool(stream.isatty()) and not dumb
 
 
-def moves(stream: Any) -> bool:
-    """Whether a stream is a terminal on which the cursor can be moved."""
-    return bool(stream.isatty()) and os.environ.get("TERM", "") not in ("", "dumb")
-
-
 def encodes_unicode(encoding: str | None) -> bool:
     """Whether an encoding has the letters of the reports."""
     try:

@@ -137,12 +137,14 @@ class Destination:
         """The next command to try, for people at a terminal."""
         if self.path is not None or self.quiet or self.format != "table" or not sys.stdout.isatty():
             return
-        from attncli.formats.display import command
-
         if "query" not in trace.problem.sizes():
             return
-        queries = trace.labels.names("weights", "query", trace.problem.sizes().get("query", 1))
-        place = next((name for name in reversed(queries) if name.isalnum()), "0")
+        from attncli.formats.display import command
+
+        names = trace.labels.names("weights", "query", trace.problem.sizes()["query"])
+        # A word that stands there once, and that explain takes for nothing else.
+        clear = (n for n in reversed(names) if n.isalnum() and names.count(n) == 1)
+        place = next((name for name in clear if name not in trace.names), "0")
         tries = ["explain", *sources, place]
         if "-" in sources:
             tries = ["attend", "PROBLEM", "--focus", place]

@@ -34,7 +34,7 @@ class Progress:
     @classmethod
     def of(cls, run: "Run", quiet: bool) -> "Progress":
         """For this stderr: a live display on a terminal."""
-        from attncli.commands.options import moves
+        from attncli.commands.terminal import moves
 
         if quiet or not moves(sys.stderr):
             return cls(run, quiet)

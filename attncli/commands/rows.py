@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from attncli.commands.options import colored, moves
+from attncli.commands.options import colored
+from attncli.commands.terminal import moves
 
 PATIENCE = 0.5
 """Seconds of work before a bar appears: shorter ones need none."""
@@ -32,16 +33,16 @@ def rows_done(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     system: Literal["auto"] | None = "auto" if colored("auto", sys.stderr) else None
     console = Console(stderr=True, color_system=system)
     shown = Progress(*columns, console=console, transient=True)
-    task = shown.add_task("", total=None, rate="")
+    task = shown.add_task("", rate="")
 
     def tell(done: int, total: int) -> None:
         seconds = monotonic() - started
         if seconds < PATIENCE:
             return
-        if not shown.live.is_started:
-            shown.start()
         rate = f"{done / seconds:,.0f}"
         shown.update(task, completed=done, total=total, rate=rate)
+        if not shown.live.is_started:
+            shown.start()
 
     try:
         yield tell

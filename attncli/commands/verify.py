@@ -16,10 +16,10 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
-    moves,
     parted,
 )
 from attncli.commands.output import refuse_existing
+from attncli.commands.terminal import PATIENCE, last_line, moves
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -236,12 +236,10 @@ def _progress(options: Options) -> "Progress":
 
     def progress(what: str, done: int, of: int) -> None:
         nonlocal shown
-        if quiet or (perf_counter() - started < 1 and not shown):
+        if quiet or (perf_counter() - started < PATIENCE and not shown):
             return
         shown = done < of
-        text = f"differs; trying {what}: {done} of {of}" if shown else ""
-        sys.stderr.write(f"\r{text}\x1b[K")
-        sys.stderr.flush()
+        last_line(f"differs; trying {what}: {done} of {of}" if shown else "")
 
     return progress
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from attncli.core.attention import Attention
 from attncli.core.problem import Problem
+from attncli.core.shapes import count
 from attncli.core.step import Step
 from attncli.files.results import Result
 from attncli.oracle.carried import expected
@@ -156,8 +157,9 @@ def _range(problem: Attention, wrong: list[Comparison]) -> Iterator[str]:
     slack = float(last.allowed.max())
     outside = int(((last.theirs < low - slack) | (last.theirs > high + slack)).sum())
     if outside:
+        lie = "lies" if outside == 1 else "lie"
         yield (
-            f"{outside} numbers of {last.name} lie outside the range of the values "
+            f"{count(outside, 'number')} of {last.name} {lie} outside the range of the values "
             f"({low:.4g} to {high:.4g}): its weights are negative, or sum to more than 1"
         )
 
