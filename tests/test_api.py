@@ -63,3 +63,11 @@ def test_the_package_says_what_it_has() -> None:
     assert {"attend", "load", "Problem", "Trace", "__version__"} <= set(dir(attncli))
     with pytest.raises(AttributeError):
         attncli.nothing  # noqa: B018
+
+
+def test_a_typed_program_runs() -> None:
+    from tests.typed_api import program
+
+    trace, problem = program()
+    assert trace.output.tolist() != []
+    assert problem.facts() == ("1 query × 1 key", "d 1", "dot, scaled", "float64")
