@@ -197,3 +197,11 @@ def test_float32_files_are_computed_in_float32(s: Sizes, random: Random) -> None
     assert_same("output", trace.output, exact.output, 1e-4, 1e-5)
     wide = solved({**problem, **narrow, "dtype": "float64"})
     assert wide.output.dtype == np.float64
+
+
+def test_every_similarity_and_normalizer_has_its_loop_here() -> None:
+    from attncli.core.normalize import NORMALIZERS
+    from attncli.core.similarity import SIMILARITIES
+
+    assert {*NORMALIZER_NAMES} == {*NORMALIZERS}
+    assert {name.partition("-bare")[0] for name in SIMILARITY_NAMES} == {*SIMILARITIES}
