@@ -78,6 +78,18 @@ def test_steps_that_tiles_do_not_have_are_refused(
 
 
 @pytest.mark.usefixtures("_all_are_large")
+def test_of_a_long_problem_only_the_query_in_focus_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = np.random.default_rng(0).normal(size=(300, 2))
+    np.savez(tmp_path / "p.npz", query=vectors, key=vectors, value=vectors)
+    words = ["attend", str(tmp_path / "p.npz"), "--focus", "7", "--max-memory", "500kB"]
+    assert run([*words, "--tile", "none"]) == 6
+    assert run(words) == 0
+    assert "q8" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_all_are_large")
 @pytest.mark.parametrize("labels", [[["a", "b"], ["c", "d"]], ["a", "b"]])
 def test_a_query_in_focus_keeps_its_name_and_its_numbers(labels: list[object]) -> None:
     random = np.random.default_rng(0)
