@@ -12,7 +12,7 @@ from attncli.core.labels import Labels, Names
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
 from attncli.core.step import BESIDE, ON_REQUEST, Array, Step, run
-from attncli.errors import AttncliError, InputError, LimitError, Place
+from attncli.errors import AttncliError, InputError, LimitError, Place, UsageError
 from attncli.files.mapped import check
 
 if TYPE_CHECKING:
@@ -214,10 +214,9 @@ def _plan(
     # Of the very kind: one whose steps are altered has its own recipe.
     can = type(problem) is Attention and problem.value is not None
     if tile not in ("auto", "none") and not can:
-        raise InputError(
+        raise UsageError(
             f"--tile {tile}: only an attention with values is computed by tiles",
             hint="--tile auto",
-            subject="tile",
         )
     if tile == "none" or not can:
         return _Plan(keep)
@@ -231,16 +230,17 @@ def _plan(
         return _Plan(keep, queries=queries)
     if wanted is None:
         whole = [name for name in problem.step_names() if name in WHOLE]
-        note = (
-            f"all steps need {size_of(problem.memory(None))}: computed by tiles; scores and "
-            "weights are shown for a query in focus (--focus 0)"
-        )
+        note = "tiles have no scores and no weights: --tile auto keeps them where memory allows"
+        if tile == "auto":
+            note = (
+                f"all steps need {size_of(problem.memory(None))}: computed by tiles; scores and "
+                "weights are shown for a query in focus (--focus 0)"
+            )
         return _Plan(whole, tile, notes=(note,))
     if tile != "auto":
-        raise InputError(
+        raise UsageError(
             f"--tile {tile} with the steps {', '.join(sorted(wanted))}: tiles have no such steps",
             hint="--tile auto, or --focus a query",
-            subject="tile",
         )
     return _Plan(keep)
 

@@ -1,6 +1,5 @@
 """Threads that run tasks as they come, a few ahead of those that are done."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
@@ -19,7 +18,6 @@ class Workers:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self.stopped = threading.Event()
         self.pool = ThreadPoolExecutor(n, thread_name_prefix="attncli")
 
     def __enter__(self) -> "Workers":
@@ -31,7 +29,6 @@ class Workers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stopped.set()
         # Interrupted, nobody waits for the tile that a thread is at.
         self.pool.shutdown(wait=kind is None, cancel_futures=True)
 
@@ -49,7 +46,5 @@ class Workers:
                 yield future.result()
 
     def _quietly(self, task: Task) -> int:
-        if self.stopped.is_set():
-            return 0
         with np.errstate(all="ignore"):
             return task()

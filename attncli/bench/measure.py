@@ -74,7 +74,6 @@ class Settings:
     tile: Tile
     repeat: int
     peers: tuple[str, ...]
-    with_memory: bool = True
 
 
 def ours(trial: Trial, settings: Settings) -> Run:
@@ -123,9 +122,8 @@ def measured(trial: Trial, settings: Settings, say: Callable[[str], None]) -> Ro
             times[name].append(perf_counter() - started)
     row.ours = Times(tuple(times.pop("")))
     row.peers = {name: Times(tuple(seconds)) for name, seconds in times.items()}
-    if settings.with_memory:
-        row.memory = _fresh(trial, settings, "")
-        row.peer_memory = {name: _fresh(trial, settings, name) for name in row.peers}
+    row.memory = _fresh(trial, settings, "")
+    row.peer_memory = {name: _fresh(trial, settings, name) for name in row.peers}
     return row
 
 

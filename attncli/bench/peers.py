@@ -55,9 +55,6 @@ class NumPy:
         powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
 
-    def repeat(self, x: Any, times: int) -> Any:
-        return np.repeat(x, times, axis=0)
-
     def threads(self, n: int) -> AbstractContextManager[Any]:
         from threadpoolctl import threadpool_limits
 
@@ -78,9 +75,6 @@ class Torch:
 
     def softmax(self, scores: Any) -> Any:
         return self.torch.softmax(scores, dim=-1)
-
-    def repeat(self, x: Any, times: int) -> Any:
-        return self.torch.repeat_interleave(x, times, dim=0)
 
     def threads(self, n: int) -> AbstractContextManager[Any]:
         self.torch.set_num_threads(n)
@@ -124,9 +118,9 @@ def _fused(lib: Any, trial: Trial, query: Any, key: Any, value: Any, threads: in
 
 def _eager(lib: Any, trial: Trial, query: Any, key: Any, value: Any, mask: Any) -> Any:
     """All scores at once, as one writes it down."""
-    if trial.kv_heads != trial.heads:
+    if trial.kv_heads != trial.heads:  # PyTorch's fused kernel takes groups as they are
         group = trial.heads // trial.kv_heads
-        key, value = lib.repeat(key, group), lib.repeat(value, group)
+        key, value = np.repeat(key, group, axis=0), np.repeat(value, group, axis=0)
     scale = trial.d**-0.5
     match trial.case.name:
         case "additive":

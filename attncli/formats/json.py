@@ -131,11 +131,9 @@ def _dumps(value: Any, ascii: bool) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Settings as JSON can hold them: arrays as lists, NaN and infinities as None."""
+    """Settings as JSON can hold them: NaN and infinities as None."""
     if isinstance(value, dict):
         return {str(key): finite(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return finite(value.tolist())
     if isinstance(value, list | tuple):
         return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not isfinite(value) else value

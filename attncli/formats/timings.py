@@ -35,10 +35,7 @@ def table(bench: Bench, display: Display) -> str:
     lines: Panel = [paper.line(Span("Attention on this machine", "head"))]
     facts = between.join(f"{value}" for value in bench.machine.values())
     peaks = ", ".join(f"{dtype} {value:.0f}" for dtype, value in bench.peaks.items())
-    for line in (facts, f"matrix-product peak in GFLOP/s: {peaks}"):
-        lines += [
-            paper.line(Span(part, "dim")) for part in paper.wrap(paper.own(line), paper.width)
-        ]
+    lines += _dim(paper, facts) + _dim(paper, f"matrix-product peak in GFLOP/s: {peaks}")
     lines.append(paper.rule())
     head, *body = _cells(bench)
     columns = zip(head, *body, strict=True)
@@ -53,16 +50,19 @@ def table(bench: Bench, display: Display) -> str:
         ]
         lines.append(paper.line(Span("  ".join(cells).rstrip(), "dim" if number == 0 else "")))
     if shown < len(widths):
-        left = paper.own(f"… left out: {', '.join(head[shown:])} (a larger --width)")
-        lines += [paper.line(Span(part, "dim")) for part in paper.wrap(left, paper.width)]
+        left = ", ".join(head[shown:])
+        lines += _dim(paper, f"… left out: {left} (a larger --width)")
     lines.append(paper.line())
-    for line in paper.wrap(paper.own(LEGEND), paper.width):
-        lines.append(paper.line(Span(line, "dim")))
+    lines += _dim(paper, LEGEND)
     text = written(lines, display)
     for title, unit, curves in _plots(bench):
         drawn = lettered(title, unit, curves, display)
         text += "\n" + (spelled_lines(drawn) if display.ascii else drawn)
     return text
+
+
+def _dim(paper: Paper, text: str) -> Panel:
+    return [paper.line(Span(line, "dim")) for line in paper.wrap(paper.own(text), paper.width)]
 
 
 LEGEND = (

@@ -71,11 +71,7 @@ def _flow(value: Any, ascii: bool) -> str:
         case dict():
             pairs = (f"{_quoted(str(k), ascii)}: {_flow(v, ascii)}" for k, v in value.items())
             return "{" + ", ".join(pairs) + "}"
-        case list() | tuple():
-            return "[" + ", ".join(_flow(entry, ascii) for entry in value) + "]"
-        case np.ndarray() | np.generic():
-            return _flow(value.tolist(), ascii)
-    return _quoted(str(value), ascii)
+    return "[" + ", ".join(_flow(entry, ascii) for entry in value) + "]"
 
 
 def _quoted(text: str, ascii: bool) -> str:

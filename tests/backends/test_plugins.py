@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from attncli.backends.probe import probe
 from attncli.testing import BackendConformance
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +70,37 @@ def test_a_name_that_two_packages_claim_is_refused(tmp_path: Path) -> None:
 
 def test_a_package_cannot_take_the_place_of_one_of_ours(tmp_path: Path) -> None:
     installed(tmp_path, "evil", "raise SystemExit(3)", "numpy = evil:backend")
-    done = attncli(tmp_path, "attend", str(ROOT / "samples" / "causal.yaml"))
+    sample = str(ROOT / "samples" / "causal.yaml")
+    assert attncli(tmp_path, "attend", sample).returncode == 0
+    done = attncli(tmp_path, "attend", sample, "--backend", "nosuch")
+    assert done.returncode == 7
+    assert "expected numpy or cupy or torch, found nosuch\n" in done.stderr
+
+
+def test_whatever_becomes_of_a_backend_the_list_goes_on(tmp_path: Path) -> None:
+    for name, code in {
+        "crashes": "import os, sys; sys.stderr.write('\\nno card \\x1b[31m'); os._exit(3)",
+        "silent": "import os; os._exit(4)",
+        "lacks": (
+            "from attncli.errors import BackendError\n"
+            "def backend(): raise BackendError('there is no card', hint='buy one')"
+        ),
+    }.items():
+        installed(tmp_path, name, code, f"{name} = {name}:backend")
+    done = attncli(tmp_path, "backends")
     assert done.returncode == 0
+    for line in (
+        r"crashes +not ready +its process ended with 3: no card \\x1b\[31m",
+        r"silent +not ready +its process ended with 4: no word of why",
+        r"lacks +not ready +there is no card\n.*\n +hint: buy one",
+        r"numpy +ready +NumPy .*",
+    ):
+        assert re.search(f"^{line}$", done.stdout, re.M), done.stdout
+
+
+def test_a_backend_that_does_not_answer_is_not_waited_for() -> None:
+    said = probe("numpy", patience=0.001)
+    assert (said.ready, said.says) == (False, "no answer within 0.001 s")
 
 
 def test_a_backend_that_computes_wrongly_fails_the_suite(tmp_path: Path) -> None:

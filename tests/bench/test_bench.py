@@ -15,6 +15,7 @@ from attncli.bench.cases import CASES, Trial
 from attncli.bench.measure import Row, Settings, Times, measured, ours, related
 from attncli.bench.peers import peer
 from attncli.commands.boundary import run
+from attncli.core.shapes import count
 from attncli.formats.display import Display
 from attncli.formats.plot import lettered, svg
 from attncli.machine import cores
@@ -165,4 +166,4 @@ def test_threads_are_as_many_as_the_machine_has_by_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole = json.loads(bench(capsys, "--cases", "full", "--format", "json"))
-    assert whole["machine"]["threads"] == f"{cores()} threads"
+    assert whole["machine"]["threads"] == count(cores(), "thread")
