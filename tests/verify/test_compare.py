@@ -216,7 +216,7 @@ def test_nan_and_numbers_out_of_range_are_told() -> None:
     output[0, 1, 2, 3] = np.nan
     assert "output has NaN in 1 places, first [0, 1, 2, 3]" in facts({"output": output})
     output[0, 1, 2, 3] = 50
-    assert "1 numbers of output lie outside the range of the values" in facts({"output": output})
+    assert "1 number of output lies outside the range of the values" in facts({"output": output})
 
 
 @pytest.mark.parametrize("suffix", ["md", "txt", "tex", "html", "svg"])
