@@ -26,7 +26,7 @@ def titles(shown: str) -> list[str]:
 
 VECTORS = ["Queries", "Keys", "Values"]
 STEPS = [*VECTORS, "Scores", "Scaled", "Masked", "Weights", "Output"]
-NOTE = "! all steps need 1.6 kB: computed by tiles; scores and weights are shown for a\n"
+NOTE = "! all steps need 1.63 kB: computed by tiles; scores and weights are shown for a\n"
 
 
 @pytest.mark.usefixtures("_all_are_large")
