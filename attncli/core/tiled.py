@@ -103,10 +103,16 @@ class Unit:
         return self._treated(total, nothing, queries, xp)
 
     def tiles(self, queries: range, keys: range, tile: int, xp: Namespace) -> list[range]:
-        """The tiles of some keys that one of the queries may look at."""
-        reach = self.recipe.reach(queries, xp)
-        keys = range(max(keys.start, reach.start), min(keys.stop, reach.stop))
-        return [one for one in cut(keys, tile) if self.recipe.seen(queries, one, xp) is not False]
+        """The tiles of some keys that one of the queries may look at.
+
+        All of them where a mask only adds a number: a query that sees nothing then weighs them all.
+        """
+        recipe = self.recipe
+        reach = recipe.reach(queries, xp)
+        tiles = cut(range(max(keys.start, reach.start), min(keys.stop, reach.stop)), tile)
+        if recipe.masked_by is not None:
+            return [*tiles]
+        return [one for one in tiles if recipe.seen(queries, one, xp) is not False]
 
     def partial(self, queries: range, tiles: list[range], xp: Namespace) -> Partial:
         """What the keys of some tiles contribute, for softmax."""
