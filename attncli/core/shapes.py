@@ -40,26 +40,27 @@ def broadcast(shapes: list[list[int]]) -> tuple[int, ...]:
 
 
 def check_leading(
-    name: str, shape: tuple[int, ...], query: tuple[int, ...], head_axis: bool
+    name: str, shape: tuple[int, ...], first: str, of: tuple[int, ...], head_axis: bool
 ) -> None:
-    """Raise `InputError` unless the leading axes of key or value fit those of the query.
+    """Raise `InputError` unless the leading axes of key or value fit those `of` query or scores.
 
-    With `head_axis` the last leading axis is heads, and the query's are a multiple of the key's.
+    With `head_axis` the last leading axis is heads (one where there is none), and those of the
+    first are a multiple of the key's.
     """
-    lead, query_lead = list(shape[:-2]), list(query[:-2])
-    if head_axis and lead and query_lead:
-        heads, kv_heads = query_lead.pop(), lead.pop()
+    lead, first_lead = list(shape[:-2]), list(of[:-2])
+    if head_axis and lead:
+        heads, kv_heads = first_lead.pop() if first_lead else 1, lead.pop()
         if heads % kv_heads:
             raise InputError(
-                f"{name} has {kv_heads} heads, query has {heads}",
+                f"{name} has {kv_heads} heads, {first} has {heads}",
                 expected="a number of key heads that divides the number of query heads",
                 found=f"{heads} / {kv_heads}",
                 subject=name,
             )
-    for a, b in zip(reversed(lead), reversed(query_lead), strict=False):
+    for a, b in zip(reversed(lead), reversed(first_lead), strict=False):
         if a != b and 1 not in (a, b):
             raise InputError(
-                f"{name} has the shape {by(shape)}, query {by(query)}",
+                f"{name} has the shape {by(shape)}, {first} {by(of)}",
                 expected=f"leading axes that agree or are 1: {b} here",
                 found=str(a),
                 subject=name,

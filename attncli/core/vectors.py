@@ -51,7 +51,7 @@ class Vectors:
                         hint="write query: [[1, 0]] and key: [[1, 0], [0, 1]], or give files",
                         subject=name,
                     )
-            self._check_vectors()
+        self._check_vectors()
         if self.value is not None and self.value.shape[-2] != self.n_new_keys:
             self._refuse_count("value", self.value.shape[-2])
         self._check_past()
@@ -60,14 +60,16 @@ class Vectors:
 
     @property
     def n_queries(self) -> int:
-        first = self.query if self.scores is None else self.scores
-        assert first is not None
+        first: Array = self.query if self.scores is None else self.scores
         return int(first.shape[-2])
 
     @property
     def n_new_keys(self) -> int:
         """Keys of this call, without the cache and the zero key."""
-        return int(self.key.shape[-2] if self.key is not None else self.scores.shape[-1])  # type: ignore[union-attr]
+        if self.scores is not None:
+            return int(self.scores.shape[-1])
+        key: Array = self.key
+        return int(key.shape[-2])
 
     @property
     def n_past(self) -> int:
@@ -144,8 +146,10 @@ class Vectors:
 
     @property
     def n_kv_heads(self) -> int:
-        shape = () if self.key is None else self.shape("key")
-        return shape[-3] if self.has_heads and len(shape) > 2 else self.n_heads
+        """Heads of key and value; as many as query heads where neither has its own."""
+        given = [name for name in ("key", "value") if getattr(self, name) is not None]
+        own = [shape[-3] for shape in map(self.shape, given) if len(shape) > 2]
+        return own[0] if self.has_heads and own else self.n_heads
 
     def sizes(self) -> dict[str, int]:
         """The length of each axis that a place can be chosen on."""
@@ -217,13 +221,16 @@ class Vectors:
     # --- checks
 
     def _check_vectors(self) -> None:
-        query, key = self.shape("query"), self.shape("key")
-        self.similarity.check(query[-1], key[-1])
-        check_leading("key", key, query, self.has_heads)
+        if self.scores is None:
+            first, shape, key = "query", self.shape("query"), self.shape("key")
+            self.similarity.check(shape[-1], key[-1])
+            check_leading("key", key, first, shape, self.has_heads)
+        else:
+            first, shape, key = "scores", tuple(self.scores.shape), ()
         if self.value is None:
             return
         value = self.shape("value")
-        check_leading("value", value, query, self.has_heads)
+        check_leading("value", value, first, shape, self.has_heads)
         if self.has_heads and min(len(value), len(key)) > 2 and key[-3] != value[-3]:
             raise InputError(
                 f"value has {value[-3]} heads, key has {key[-3]}",

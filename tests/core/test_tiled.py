@@ -66,6 +66,17 @@ def test_rows_that_see_nothing(
     assert_same("output", by_tiles(attention, tile), by_steps(attention), 1e-9, 1e-11)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"scores": (1, 4, 5, 7)}, {"query": (1, 4, 5, 3), "key": (7, 3)}],
+    ids=["scores", "one key of all heads"],
+)
+def test_values_in_groups_serve_the_same_heads(given: dict[str, tuple[int, ...]]) -> None:
+    arrays = {name: RANDOM.normal(size=shape) for name, shape in given.items()}
+    problem = load(**arrays, value=RANDOM.normal(size=(1, 2, 7, 3)))
+    assert_same("output", by_tiles(problem, 2), by_steps(problem), 1e-9, 1e-11)
+
+
 @pytest.mark.parametrize("lengths", [[0, 4], [[0, 3, 5, 2], [1, 2, 0, 1]]])
 @pytest.mark.parametrize("tile", [1, 2, 5])
 def test_keys_that_are_masked_by_a_number_take_part_in_every_tile(
