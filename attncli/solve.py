@@ -294,7 +294,7 @@ def refuse_oversize(needed: int, allowed: int) -> None:
 def size_of(n: float) -> str:
     """Bytes for people: 12.3 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if n < 1000:
+        if n < 999.5:  # from there on three digits say 1000
             return f"{n:.3g} {unit}"
         n /= 1000
     return f"{n:.3g} TB"

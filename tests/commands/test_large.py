@@ -112,7 +112,14 @@ def test_a_trace_is_a_collection_of_its_steps() -> None:
 
 @pytest.mark.parametrize(
     ("n", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1.26e7, "12.6 MB"), (3e15, "3e+03 TB")],
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (999_600, "1 MB"),
+        (1.26e7, "12.6 MB"),
+        (3e15, "3e+03 TB"),
+    ],
 )
 def test_bytes_for_people(n: float, words: str) -> None:
     assert solve.size_of(n) == words
