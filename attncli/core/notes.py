@@ -27,19 +27,18 @@ class Notes:
         name = step.base
         if name in SCORES:
             self._scores = step.value
-        if name in ("scores", "masked"):
+        if name == "scores":
             best = xp.max(step.value, axis=-1)  # (… n_queries)
-            self.nothing_to_see(step, best == -xp.inf, xp)
-            if name == "scores":
-                self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
-        elif name == "weights" and self.is_softmax:
-            self._saturated(step, xp)
+            self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
+        elif name == "weights":
+            self.nothing_to_see(step, xp.max(self._scores, axis=-1) == -xp.inf, xp)
+            if self.is_softmax:
+                self._saturated(step, xp)
         elif step.name == "difference":
             largest = float(xp.max(xp.abs(step.value)))
             self.sentences.append(f"attention and convolution differ by at most {largest:.3g}")
         elif step.name == "output" and "query" in step.axes:
             self._lost(step, xp.any(~xp.isfinite(step.value), axis=-1), xp)
-
         elif step.name == "output" and not xp.all(xp.isfinite(step.value)):
             self.sentences.append("the output has NaN or infinity")
 
