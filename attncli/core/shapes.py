@@ -1,7 +1,8 @@
-"""Shapes: in words, broadcast, and checked against each other."""
+"""Shapes: in words, broadcast, checked against each other; and places in them."""
 
 from dataclasses import dataclass
 
+from attncli.core.step import Array, Namespace
 from attncli.errors import InputError
 
 
@@ -16,9 +17,19 @@ class Sketch:
         return len(self.shape)
 
 
+def times(shape: tuple[int, ...]) -> str:
+    """The lengths of some axes: 2 × 3 × 4."""
+    return " × ".join(map(str, shape))
+
+
 def by(shape: tuple[int, ...]) -> str:
     """A shape in words: (2 × 3 × 4)."""
-    return "(" + " × ".join(map(str, shape)) + ")" if shape else "a single number"
+    return f"({times(shape)})" if shape else "a single number"
+
+
+def batch_fact(leading: tuple[int, ...]) -> tuple[str, ...]:
+    """The batch axes in words, batch 2 × 3; nothing where there are none."""
+    return (f"batch {times(leading)}",) if leading else ()
 
 
 def batch_names(n: int) -> tuple[str, ...]:
@@ -37,6 +48,15 @@ def broadcast(shapes: list[list[int]]) -> tuple[int, ...]:
     longest = max(map(len, shapes), default=0)
     padded = [[1] * (longest - len(shape)) + shape for shape in shapes]
     return tuple(max(sizes) for sizes in zip(*padded, strict=True))
+
+
+def first(flags: Array, xp: Namespace) -> tuple[int, ...]:
+    """The index of the first True among booleans of any shape, of which one is True."""
+    place, index = int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int8))), []
+    for size in reversed(flags.shape):
+        place, at = divmod(place, size)
+        index.append(at)
+    return tuple(reversed(index))
 
 
 def check_leading(
