@@ -164,6 +164,11 @@ class Vectors:
     # --- the recipe
 
     def vectors(self, xp: Namespace) -> Generator[Step, Array, tuple[Array, Array, Array | None]]:
+        """Yield query, key and value, as far as there are any, and return them.
+
+        `(… n_queries d_k)`, `(… n_keys d_k)` and `(… n_keys d_v)`, with a head axis in front of n
+        where there are heads.
+        """
         query: Array = self.query
         key: Array = self.key
         value: Array = self.value
@@ -173,23 +178,12 @@ class Vectors:
             value = self._made("value", value, xp)
         if self.rotary is not None:
             query, key = self.rotary.query(query, xp), self.rotary.key(key, xp)
-        if self.past_key is not None:
-            key = _append(self.past_key, key, xp)
-            value = None if value is None else _append(self.past_value, value, xp)
-        if self.extra_key is not None:
-            key = _append(key, self._extra(self.extra_key, key, xp), xp)
-            value = (
-                None
-                if value is None
-                else _append(value, self._extra(self.extra_value, value, xp), xp)
-            )
-        if self.zero_key:
-            key = _append(key, xp.zeros_like(key[..., :1, :]), xp)
-            value = None if value is None else _append(value, xp.zeros_like(value[..., :1, :]), xp)
         if query is not None:
+            key = self._extended(self.past_key, key, self.extra_key, xp)
             query = yield self.step("query", query, "query", "feature")
             key = yield self.step("key", key, "key", "feature")
         if value is not None:
+            value = self._extended(self.past_value, value, self.extra_value, xp)
             value = yield self.step("value", value, "key", "feature")
         return query, key, value
 
@@ -201,16 +195,23 @@ class Vectors:
         count = self._split_in(name)
         return x if count is None else split(x, count, xp)
 
-    def _extra(self, row: Array, beside: Array, xp: Namespace) -> Array:
-        """One more vector `(1 d)`, split like the others and once for each batch entry."""
-        count = self._split_in("key")
-        row = row if count is None else split(row, count, xp)
-        return xp.broadcast_to(row, (*beside.shape[:-2], 1, beside.shape[-1]))
+    def _extended(
+        self, past: Array | None, new: Array, extra: Array | None, xp: Namespace
+    ) -> Array:
+        """Keys or values with the cache in front; behind them the extra one and the zero key."""
+        parts = [new] if past is None else [past, new]
+        if extra is not None:  # split like the others, and once for each batch entry
+            count = self._split_in("key")
+            extra = extra if count is None else split(extra, count, xp)
+            parts.append(xp.broadcast_to(extra, (*new.shape[:-2], 1, new.shape[-1])))
+        if self.zero_key:
+            parts.append(xp.zeros_like(new[..., :1, :]))
+        return new if len(parts) == 1 else xp.concat(parts, axis=-2)
 
     def step(self, name: str, value: Array, *last: str) -> Step:
-        return Step(
-            name, value, (*self.leading_names(value.ndim - len(last), self.has_heads), *last)
-        )
+        """A step whose last axes are these, and whose others are batch and heads."""
+        leading = self.leading_names(value.ndim - len(last), self.has_heads)
+        return Step(name, value, (*leading, *last))
 
     def leading_names(self, n_leading: int, heads: bool) -> tuple[str, ...]:
         """Names of leading axes: batch (or batch1, batch2 …), then head."""
@@ -281,7 +282,3 @@ class Vectors:
 def _tables(name: str) -> tuple[str, str]:
     """What a problem calls the table and the bias of a projection."""
     return f"projections.{name}", f"projection_biases.{name}"
-
-
-def _append(first: Array, second: Array, xp: Namespace) -> Array:
-    return xp.concat([first, second], axis=-2)
