@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attncli import attend, load, solve
+from attncli import attend, load, machine, solve
 from attncli.commands.boundary import run
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -16,6 +16,7 @@ CAUSAL = str(SAMPLES / "causal.yaml")
 @pytest.fixture
 def _all_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solve, "BUDGET", 0)
+    monkeypatch.setattr(machine, "_allowed", None)  # --max-memory holds for a process
     monkeypatch.setenv("COLUMNS", "80")
 
 
