@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from attncli.errors import UsageError
 
@@ -47,10 +48,10 @@ class Labels:
 
     def given(self, axis: str, batch: int = 0) -> tuple[str, ...]:
         """The user's labels of an axis in one batch entry; empty where there are none."""
-        names = self.of(axis)
-        if names and not isinstance(names[0], str):
-            return names[batch] if batch < len(names) else ()
-        return names  # type: ignore[return-value]
+        names: Any = self.of(axis)
+        if self.differ(axis):
+            names = names[batch] if batch < len(names) else ()
+        return tuple(names)
 
     def differ(self, axis: str) -> bool:
         """Whether each batch entry has its own labels."""
