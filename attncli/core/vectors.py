@@ -174,15 +174,13 @@ class Vectors:
         value: Array = self.value
         if query is not None:
             query, key = self._made("query", query, xp), self._made("key", key, xp)
-        if value is not None:
-            value = self._made("value", value, xp)
-        if self.rotary is not None:
-            query, key = self.rotary.query(query, xp), self.rotary.key(key, xp)
-        if query is not None:
+            if self.rotary is not None:
+                query, key = self.rotary.query(query, xp), self.rotary.key(key, xp)
             key = self._extended(self.past_key, key, self.extra_key, xp)
             query = yield self.step("query", query, "query", "feature")
             key = yield self.step("key", key, "key", "feature")
         if value is not None:
+            value = self._made("value", value, xp)
             value = self._extended(self.past_value, value, self.extra_value, xp)
             value = yield self.step("value", value, "key", "feature")
         return query, key, value
