@@ -1,6 +1,7 @@
 """The Python API: the same reader, the same recipe and the same report as the command line."""
 
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 from attncli.core.problem import Problem
@@ -16,8 +17,6 @@ def load(source: str | PathLike[str] | None = None, /, **keys: Any) -> Problem:
     anything that NumPy can read as an array. Raises `attncli.errors.AttncliError`.
     """
     if source is None:
-        from pathlib import Path
-
         return build(keywords(keys), Path())
     return open_problem([fspath(source)], keywords(keys))
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from attncli.backends import find
 from attncli.core.arrangement import laid_out, shown
+from attncli.core.attention import Attention
 from attncli.core.labels import Labels, Names
 from attncli.core.notes import Notes
 from attncli.core.problem import Notation, Problem
@@ -17,7 +18,6 @@ from attncli.files.mapped import check
 
 if TYPE_CHECKING:
     from attncli.backends import Backend
-    from attncli.core.attention import Attention
     from attncli.core.tiled import Into
     from attncli.formats.titles import Title
 
@@ -160,10 +160,11 @@ def solve(
 
             to = into if machine.is_host else None
             wide = None if plan.tile == "auto" else int(plan.tile)
-            attention = cast("Attention", problem_run)
-            blind = None if watch is None or not attention.leaves_out else _Blind(attention)
+            assert isinstance(problem_run, Attention)
+            if watch is not None and problem_run.leaves_out:
+                blind = _Blind(problem_run)
             told = None if blind is None else blind.told
-            recipe = tiled(attention, machine, wide, progress, to, told)
+            recipe = tiled(problem_run, machine, wide, progress, to, told)
         last: Step | None = None
         for step in _placed(run(recipe, change), presentation.source):
             if watch is not None:
@@ -185,7 +186,7 @@ def solve(
 class _Blind:
     """Which queries of an attention by tiles may attend to nothing."""
 
-    def __init__(self, attention: "Attention") -> None:
+    def __init__(self, attention: Attention) -> None:
         flags = np.zeros((*attention.leading, attention.n_queries), dtype=bool)
         self.step = attention.step("weights", flags, "query")
 
@@ -209,8 +210,6 @@ def _plan(
     problem: Problem, keep: Collection[str] | None, tile: Tile, queries: range | None
 ) -> _Plan:
     """Steps or tiles, and of which queries."""
-    from attncli.core.attention import Attention
-
     # Of the very kind: one whose steps are altered has its own recipe.
     can = type(problem) is Attention and problem.value is not None
     if tile not in ("auto", "none") and not can:
@@ -220,7 +219,7 @@ def _plan(
         )
     if tile == "none" or not can:
         return _Plan(keep)
-    large = problem.memory(keep) > BUDGET or problem.memory(None) > BUDGET
+    large = problem.memory(None) > BUDGET
     wanted = None if keep is None else {*keep} - WHOLE
     if tile == "auto" and not large:
         return _Plan(keep)
@@ -247,7 +246,6 @@ def _plan(
 
 def excerpt(problem: Problem, queries: range) -> Problem:
     """The problem of these queries alone, with their names."""
-    from attncli.core.attention import Attention
     from attncli.core.excerpt import only
 
     assert isinstance(problem, Attention)
@@ -294,7 +292,7 @@ def refuse_oversize(needed: int, allowed: int) -> None:
 def size_of(n: float) -> str:
     """Bytes for people: 12.3 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if n < 1000:
+        if n < 999.5:  # from there on three digits say 1000
             return f"{n:.3g} {unit}"
         n /= 1000
     return f"{n:.3g} TB"

@@ -2,7 +2,7 @@
 
 from attncli.backends.numpy import NumpyBackend
 from attncli.backends.terms import Cell, OnPaper, Term, numbers_of
-from attncli.backends.worked import Worked, WorkedBackend, given
+from attncli.backends.worked import Worked, WorkedBackend, given, plain
 from attncli.core.moving import moved
 from attncli.core.problem import Problem
 from attncli.core.step import Array, Step, run
@@ -32,13 +32,11 @@ class Working:
 
     def _remember(self, step: Step) -> Array:
         self.steps[step.name] = step
-        value = step.value
-        return given(value.value if isinstance(value, Worked) else value, step.name)
+        return given(plain(step.value), step.name)
 
     def value(self, step: str, index: tuple[int, ...]) -> float:
         """The number in a cell."""
-        array = self.steps[step].value
-        return float((array.value if isinstance(array, Worked) else array)[index])
+        return float(plain(self.steps[step].value)[index])
 
     def term(self, step: str, index: tuple[int, ...]) -> Term:
         """How a cell was made from the cells of earlier steps and the problem's own numbers."""

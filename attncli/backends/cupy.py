@@ -1,5 +1,6 @@
 """CuPy: NVIDIA GPUs. Its recipes run in the tests on a strict stand-in; no GPU has seen it yet."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -12,7 +13,7 @@ from attncli.core.step import Array
 from attncli.errors import BackendError
 
 INSTALL = "python -m pip install 'attncli[cuda12]' (or [cuda13]; nvidia-smi says which CUDA)"
-WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
+WHEELS = {"cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x"}
 PIECE = 32 * 1024**2
 """Bytes of an upload that go at once."""
 ALIVE = 4
@@ -114,9 +115,7 @@ class CupyBackend:
 
 def backend() -> CupyBackend:
     """The backend; raises `BackendError` with exactly what is missing."""
-    import os
-
-    found = sorted({d.name.lower() for d in distributions() if d.name.lower() in WHEELS})
+    found = sorted({one.name.lower() for one in distributions()} & WHEELS)
     if len(found) > 1:
         raise BackendError(
             f"{len(found)} CuPy packages are installed, which get in each other's way",

@@ -26,8 +26,11 @@ class Answer:
 def probe(name: str, patience: float = PATIENCE) -> Answer:
     """Ask a backend in a fresh process."""
     command = [sys.executable, "-m", "attncli.backends.probe", name]
+    # What a driver writes is in whatever encoding it likes.
     try:
-        done = subprocess.run(command, capture_output=True, timeout=patience, text=True)
+        done = subprocess.run(
+            command, capture_output=True, timeout=patience, encoding="utf-8", errors="replace"
+        )
     except subprocess.TimeoutExpired:
         return Answer(False, f"no answer within {patience:g} s", "is its driver hanging?")
     try:

@@ -23,11 +23,16 @@ class Term:
 
 
 def _quotient(a: float, b: float) -> float:
-    return a / b if b else nan if a == 0 or a != a else inf if a > 0 else -inf
+    if b:
+        return a / b
+    return nan if a == 0 or a != a else inf if a > 0 else -inf
 
 
 def _exp(x: float) -> float:
-    return exp(x) if x < 709 else inf if x > 0 else nan
+    try:
+        return exp(x)
+    except OverflowError:
+        return inf
 
 
 OPERATIONS: Mapping[str, Callable[..., float]] = {

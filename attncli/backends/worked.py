@@ -27,12 +27,14 @@ class Worked:
 
     __array_ufunc__ = None
     """NumPy's arrays leave mixed arithmetic to this class."""
-    __slots__ = ("_known", "tell", "value")
+    __slots__ = ("_known", "addends", "tell", "value")
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: Any, tell: Tell) -> None:
         self.value = np.asarray(value)
         self.tell = tell
+        self.addends: tuple[Worked, ...] = ()
+        """What was added up, where it is a sum."""
         self._known: dict[Index, Term] = {}
 
     def term(self, index: Index) -> Term:
@@ -160,14 +162,20 @@ UFUNCS: dict[str, Any] = {
 
 def _each(op: str, *arrays: Any) -> Worked:
     """An operation, cell by cell, with broadcasting."""
-    parts = [_lifted(array) for array in arrays]
+    parts = tuple(_lifted(array) for array in arrays)
     # The numbers as they came: a Python number must not widen the result.
     value = np.asarray(UFUNCS[op](*map(plain, arrays)))
+    if op == "+":
+        # What a loop adds up is one sum. As sums of sums, each in the next, hundreds of features
+        # would nest deeper than Python calls.
+        parts = (*(parts[0].addends or parts[:1]), *parts[1:])
 
     def tell(index: Index) -> Term:
         return Term(op, float(value[index]), tuple(_at(part, index) for part in parts))
 
-    return Worked(value, tell)
+    made = Worked(value, tell)
+    made.addends = parts if op == "+" else ()
+    return made
 
 
 def _moved(move: Callable[..., Any], *arrays: Any, pack: bool = False) -> Worked:

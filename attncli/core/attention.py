@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 from attncli.core.heads import join, serve
 from attncli.core.masking import Bias, Mask, Visible, reach, visible
 from attncli.core.normalize import Normalizer, Softmax
-from attncli.core.problem import Presentation
-from attncli.core.shapes import count
+from attncli.core.problem import Presentation, bytes_each
+from attncli.core.shapes import batch_fact, count, first
 from attncli.core.similarity import Cosine
 from attncli.core.step import Array, Namespace, Step, Steps
 from attncli.core.vectors import Vectors
@@ -91,8 +91,9 @@ class Attention(Vectors):
         if self.masks:
             seen = self.seen(queries, keys, xp)
             if seen is not True:
-                hidden = xp.full_like(scores, -xp.inf)
-                if self.masked_by is not None:
+                if self.masked_by is None:
+                    hidden = xp.full_like(scores, -xp.inf)
+                else:
                     hidden = scores + self.masked_by
                 scores = hidden if seen is False else xp.where(seen, scores, hidden)
             scores = yield self.step("masked", scores, "query", "key")
@@ -142,8 +143,7 @@ class Attention(Vectors):
         nothing = xp.all(scores == -xp.inf, axis=-1, keepdims=True)  # (… n_queries 1)
         if self.masked_row == "error":
             if xp.any(nothing):
-                flat = int(xp.argmax(xp.astype(xp.reshape(nothing, (-1,)), xp.int8)))
-                raise self.sees_nothing(flat % self.n_queries)
+                raise self.sees_nothing(first(nothing, xp)[-2])
             return weights
         fill = float("nan") if self.masked_row == "nan" else 1 / self.n_keys
         return xp.where(nothing, xp.full_like(weights, fill), weights)
@@ -187,29 +187,31 @@ class Attention(Vectors):
         return serve(vectors, self.n_heads, xp) if self.has_heads else vectors
 
     def refuse_zero_norms(self, query: Array, key: Array, xp: Namespace) -> None:
-        """Cosine has no value for a zero vector, unless nobody looks at it."""
-        if not isinstance(self.similarity, Cosine):
+        """Raise `RefusedError` for a zero vector, which has no cosine, where it takes part."""
+        cosine = self.similarity
+        if not isinstance(cosine, Cosine) or not cosine.refuses_zero:
             return
-        takes_part = xp.all(xp.isfinite(query), axis=-1)
-        self.similarity.refuse_zero(query, xp.ones_like(takes_part), "query", xp)
-        zero = xp.all(key == 0, axis=-1)
-        for place in range(self.n_keys):
-            # One column of the mask at a time: there are few zero vectors, and often many pairs.
-            if xp.any(zero[..., place]):
-                self._refuse_zero_key(key, zero, place, xp)
+        zero = xp.all(query == 0, axis=-1)  # (… n_queries)
+        if xp.any(zero):
+            raise cosine.zero_vector("query", first(zero, xp)[-1])
+        zero = xp.all(key == 0, axis=-1)  # (… n_keys)
+        # One column of the mask at a time: there are few zero vectors, and often many pairs.
+        for place in range(self.n_keys) if xp.any(zero) else ():
+            one = zero[..., place]
+            if xp.any(one) and xp.any(one & self._looked_at(place, one.ndim, xp)):
+                raise cosine.zero_vector("key", place)
 
-    def _refuse_zero_key(self, key: Array, zero: Array, place: int, xp: Namespace) -> None:
+    def _looked_at(self, place: int, n_leading: int, xp: Namespace) -> Array:
+        """Whether a query looks at the key at this place, for each of its leading axes."""
         seen = self.seen(range(self.n_queries), range(place, place + 1), xp)
         if isinstance(seen, bool):
             seen = xp.full((1, 1), seen)
         seen = xp.any(xp.broadcast_to(seen, (*self.leading, *seen.shape[-2:])), axis=(-2, -1))
         if self.has_heads and self.n_kv_heads not in (1, self.n_heads):
             seen = xp.any(xp.reshape(seen, (*seen.shape[:-1], self.n_kv_heads, -1)), axis=-1)
-        while seen.ndim > zero.ndim - 1:
+        while seen.ndim > n_leading:
             seen = xp.any(seen, axis=0)
-        only = xp.arange(zero.shape[-1]) == place
-        assert isinstance(self.similarity, Cosine)
-        self.similarity.refuse_zero(key, seen[..., None] & only, "key", xp)
+        return seen
 
     # --- what people read
 
@@ -235,18 +237,11 @@ class Attention(Vectors):
 
     def facts(self) -> tuple[str, ...]:
         """Sizes, similarity, scaled or unscaled, dtype."""
-        sizes = f"{count(self.n_queries, 'query')} × {count(self.n_keys, 'key')}"
-        parts = []
-        lead = self.leading
+        parts = [*batch_fact(self.leading[:-1] if self.has_heads else self.leading)]
         if self.has_heads:
-            if lead[:-1]:
-                parts.append(f"batch {' × '.join(map(str, lead[:-1]))}")
-            heads = count(self.n_heads, "head")
             grouped = self.n_kv_heads != self.n_heads
-            parts.append(heads + (f" on {self.n_kv_heads}" if grouped else ""))
-        elif lead:
-            parts.append(f"batch {' × '.join(map(str, lead))}")
-        parts.append(sizes)
+            parts.append(count(self.n_heads, "head") + f" on {self.n_kv_heads}" * grouped)
+        parts.append(f"{count(self.n_queries, 'query')} × {count(self.n_keys, 'key')}")
         if self.query is not None:
             parts.append(f"d {self.d_k}")
         name = "given scores" if self.scores is not None else self.similarity.name
@@ -289,8 +284,7 @@ class Attention(Vectors):
         vectors = sum(int(array.size) for array in given if array is not None)
         modifiers = (self.softcap is not None) + bool(self.biases) + bool(self.masks)
         alive = max(3 + modifiers, self.normalizer.alive)
-        size = 8 if self.dtype == "float64" else 4
-        return (pairs * (kept + alive) + 3 * vectors) * size + 2 * pairs
+        return (pairs * (kept + alive) + 3 * vectors) * bytes_each(self.dtype) + 2 * pairs
 
 
 def _beside(part: Array, keys: range, column: Array, n_added: int, xp: Namespace) -> Array:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from attncli.core.attention import Attention
 from attncli.core.heads import Linear, Projections
-from attncli.core.problem import Presentation
-from attncli.core.shapes import batch_names, by
+from attncli.core.problem import Presentation, bytes_each
+from attncli.core.shapes import batch_fact, batch_names, by, count
 from attncli.core.similarity import Euclidean
 from attncli.core.step import Array, Namespace, Step, Steps, result
 from attncli.errors import InputError
@@ -112,6 +112,12 @@ class Convolution:
         return self.dilation * (kh // 2), self.dilation * (kw // 2)
 
     @property
+    def made(self) -> tuple[int, int]:
+        """The height and width of the result."""
+        h, w = self.extent
+        return -(-h // self.stride), -(-w // self.stride)
+
+    @property
     def n_heads(self) -> int:
         return prod(self.window)
 
@@ -129,7 +135,7 @@ class Convolution:
 
     def sizes(self) -> dict[str, int]:
         """The length of each axis that a place can be chosen on."""
-        h, w = (len(range(0, n, self.stride)) for n in self.extent)
+        h, w = self.made
         sizes = {"row": h, "column": w, "feature": int(self.kernel.shape[0]), "head": self.n_heads}
         return sizes | dict(zip(batch_names(len(self.leading)), self.leading, strict=True))
 
@@ -147,10 +153,10 @@ class Convolution:
         shifts = [[down, right] for *_, down, right in self.shifts()]
         yield Step("shifts", self._array(shifts, xp), ("head", "direction"))
         trials = sorted({*TRIALS, self.sharpness})
-        largest = [
-            xp.max(xp.abs((attention if own else self.attended(trial, xp)) - convolution))
-            for trial, own in ((trial, trial == self.sharpness) for trial in trials)
-        ]
+        largest = []
+        for trial in trials:
+            tried = attention if trial == self.sharpness else self.attended(trial, xp)
+            largest.append(xp.max(xp.abs(tried - convolution)))
         falloff = xp.stack([self._array(trials, xp), xp.stack(largest)], axis=-1)
         yield Step("falloff", falloff, ("trial", "measure"))
         return attention
@@ -167,8 +173,7 @@ class Convolution:
     def attended(self, sharpness: float, xp: Namespace) -> Array:
         """The output of the attention, as an image."""
         output = result(self.attention(sharpness, xp).steps(xp))  # (… h·w c_out)
-        h, w = (len(range(0, n, self.stride)) for n in self.extent)
-        return xp.reshape(output, (*self.leading, h, w, self.kernel.shape[0]))
+        return xp.reshape(output, (*self.leading, *self.made, self.kernel.shape[0]))
 
     def attention(self, sharpness: float, xp: Namespace) -> Attention:
         """The attention of the pixels of the result to those of the image and its padding.
@@ -230,10 +235,9 @@ class Convolution:
         """Sizes, heads, padding, sharpness, dtype."""
         kh, kw = self.window
         h, w = self.extent
-        parts = [f"batch {' × '.join(map(str, self.leading))}"] if self.leading else []
-        parts.append(f"{h} × {w} pixels")
+        parts = [*batch_fact(self.leading), f"{h} × {w} pixels"]
         parts.append(f"{self.kernel.shape[1]} → {self.kernel.shape[0]} channels")
-        parts.append(f"{kh} × {kw} kernel, {self.n_heads} head{'s' * (self.n_heads > 1)}")
+        parts.append(f"{kh} × {kw} kernel, {count(self.n_heads, 'head')}")
         parts += [f"dilation {self.dilation}"] * (self.dilation > 1)
         parts += [f"stride {self.stride}"] * (self.stride > 1)
         return (*parts, f"{self.padding} padding", f"α {self.sharpness:g}", self.dtype)
@@ -248,11 +252,10 @@ class Convolution:
 
     def memory(self, keep: Collection[str] | None) -> int:
         """Bytes of the attention's scores (five arrays are alive at once) and of all images."""
-        extent, pads = self.extent, self.pads
-        n_queries = prod(len(range(0, n, self.stride)) for n in extent)
-        n_keys = prod(n + 2 * pad for n, pad in zip(extent, pads, strict=True))
+        n_queries = prod(self.made)
+        n_keys = prod(n + 2 * pad for n, pad in zip(self.extent, self.pads, strict=True))
         c_out, c_in = (int(size) for size in self.kernel.shape[:2])
         values = prod(self.leading) * (n_keys * c_in * 4 + n_queries * (c_out * 6))
         joined = 2 * prod(self.leading) * n_queries * self.n_heads * c_in
         scores = 5 * self.n_heads * n_queries * n_keys
-        return (scores + values + joined) * (8 if self.dtype == "float64" else 4)
+        return (scores + values + joined) * bytes_each(self.dtype)

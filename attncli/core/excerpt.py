@@ -52,8 +52,8 @@ def only(attention: Attention, queries: range) -> Attention:
     biases: tuple[Bias, ...] = tuple(Shifted(bias, queries.start) for bias in attention.biases)
     return replace(
         attention,
-        query=None if attention.query is None else cut(attention.query),
-        scores=None if attention.scores is None else cut(attention.scores),
+        query=cut(attention.query),
+        scores=cut(attention.scores),
         masks=masks,
         biases=biases,
         rotary=rotary,

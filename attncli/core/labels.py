@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from attncli.errors import UsageError
 
@@ -47,10 +48,10 @@ class Labels:
 
     def given(self, axis: str, batch: int = 0) -> tuple[str, ...]:
         """The user's labels of an axis in one batch entry; empty where there are none."""
-        names = self.of(axis)
-        if names and not isinstance(names[0], str):
-            return names[batch] if batch < len(names) else ()
-        return names  # type: ignore[return-value]
+        names: Any = self.of(axis)
+        if self.differ(axis):
+            names = names[batch] if batch < len(names) else ()
+        return tuple(names)
 
     def differ(self, axis: str) -> bool:
         """Whether each batch entry has its own labels."""
@@ -83,22 +84,18 @@ class Labels:
                 found=f"positions {_listed(places)}, counted from 0",
                 hint=f"give the position instead, such as {places[0]}",
             )
-        if text.lstrip("-").isdecimal() and text.isascii():
-            place = int(text)
+        number, letter = _number(text.removeprefix("-")), text[:1]
+        if number is not None:
+            place = -number if letter == "-" else number
+        elif letter in _letters(axis) and (number := _number(text[1:])) is not None:
+            place = number - 1
         else:
-            letters = {symbol(step, axis) for step in ("query", "key", "value", "output")}
-            letters |= (
-                {"a"} if axis in LETTERS else set()
-            )  # an input's vector, whatever is made of it
-            match = text[1:].isdecimal() and text[:1] in letters - {""}
-            place = int(text[1:]) - 1 if match else -1
-            if not match:
-                raise UsageError(
-                    f"no {axis} vector is called {text!r}",
-                    expected=f"a label, a position from 0 to {n - 1}"
-                    + (f" or a symbol such as {LETTERS[axis]}1" if LETTERS.get(axis) else ""),
-                    found=f"labels {_listed(given)}" if given else repr(text),
-                )
+            raise UsageError(
+                f"no {axis} vector is called {text!r}",
+                expected=f"a label, a position from 0 to {n - 1}"
+                + (f" or a symbol such as {LETTERS[axis]}1" if LETTERS.get(axis) else ""),
+                found=f"labels {_listed(given)}" if given else repr(text),
+            )
         if not 0 <= place < n:
             raise UsageError(
                 f"there is no {axis} {text}",
@@ -106,6 +103,18 @@ class Labels:
                 found=text,
             )
         return place
+
+
+def _letters(axis: str) -> set[str]:
+    """The letters of symbols that name a vector of an axis."""
+    letters = {symbol(step, axis) for step in ("query", "key", "value", "output")}
+    # The letter of an input's vector serves, whatever is made of it.
+    return letters | {"a"} if axis in LETTERS else letters
+
+
+def _number(digits: str) -> int | None:
+    """A number of at most 18 digits, such as places are; None for anything else."""
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= 18 else None
 
 
 def _listed(items: Sequence[object], most: int = 12) -> str:

@@ -97,7 +97,7 @@ class Band:
         low, high = self.places.extremes(queries, range(1), xp)
         first = 0 if self.left is None else max(0, -high - self.left)
         stop = n_keys if self.right is None else min(n_keys, -low + self.right + 1)
-        return range(min(first, n_keys), max(first, stop, 0))
+        return range(first, max(first, stop))
 
     def entry(self, index: tuple[int, ...]) -> "Band":
         return replace(self, places=self.places.entry(index))
@@ -213,7 +213,7 @@ def alibi_slopes(n_heads: int) -> list[float]:
 
 @dataclass(frozen=True, eq=False)
 class Relative:
-    """table[m + distance], the distance clamped to −m … m (Shaw et al. 2018, section 3.1).
+    """table[m + distance], the distance clamped to −m … m (Shaw et al. 2018, section 3.2).
 
     The table is `(2m+1)` or `(n_heads 2m+1)`.
     """

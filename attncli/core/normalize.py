@@ -122,10 +122,13 @@ NORMALIZERS: Mapping[str, type[Normalizer]] = {
 }
 
 
-def _row_max(scores: Array, xp: Namespace) -> Array:
-    """The maximum of each row, 0 where every score is −∞."""
-    row_max = xp.max(scores, axis=-1, keepdims=True)
+def finite(row_max: Array, xp: Namespace) -> Array:
+    """What exponentials are taken from: the maximum of a row, 0 where every score is −∞."""
     return xp.where(row_max == -xp.inf, xp.zeros_like(row_max), row_max)
+
+
+def _row_max(scores: Array, xp: Namespace) -> Array:
+    return finite(xp.max(scores, axis=-1, keepdims=True), xp)
 
 
 def _ranked(scores: Array, xp: Namespace) -> tuple[Array, Array, Array]:

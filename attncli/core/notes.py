@@ -1,8 +1,10 @@
 """What a reader should be warned of, in sentences: masked rows, saturation, lost numbers."""
 
 from collections.abc import Iterator
+from math import prod
 
 from attncli.core.labels import Labels
+from attncli.core.shapes import first
 from attncli.core.step import Array, Namespace, Step
 
 SATURATED = 0.9995
@@ -27,19 +29,18 @@ class Notes:
         name = step.base
         if name in SCORES:
             self._scores = step.value
-        if name in ("scores", "masked"):
+        if name == "scores":
             best = xp.max(step.value, axis=-1)  # (… n_queries)
-            self.nothing_to_see(step, best == -xp.inf, xp)
-            if name == "scores":
-                self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
-        elif name == "weights" and self.is_softmax:
-            self._saturated(step, xp)
+            self._lost(step, ~xp.isfinite(best) & (best != -xp.inf), xp)
+        elif name == "weights":
+            self.nothing_to_see(step, xp.max(self._scores, axis=-1) == -xp.inf, xp)
+            if self.is_softmax:
+                self._saturated(step, xp)
         elif step.name == "difference":
             largest = float(xp.max(xp.abs(step.value)))
             self.sentences.append(f"attention and convolution differ by at most {largest:.3g}")
         elif step.name == "output" and "query" in step.axes:
             self._lost(step, xp.any(~xp.isfinite(step.value), axis=-1), xp)
-
         elif step.name == "output" and not xp.all(xp.isfinite(step.value)):
             self.sentences.append("the output has NaN or infinity")
 
@@ -69,21 +70,16 @@ class Notes:
 
     def _named(self, step: Step, flags: Array, what: str, xp: Namespace) -> Iterator[str]:
         """A sentence about the flagged queries `(… n_queries)`; none if no query is flagged."""
-        flat = xp.reshape(flags, (-1,))
-        count = int(xp.sum(xp.astype(flat, xp.int64)))
+        count = int(xp.sum(xp.astype(flags, xp.int64)))
         if not count:
             return
-        index, rest = [], int(xp.argmax(xp.astype(flat, xp.int8)))
-        for size in reversed(flags.shape):
-            index.append(rest % size)
-            rest //= size
-        index.reverse()
+        index = first(flags, xp)
         batch = index[0] if len(index) > 1 and step.axes[0].startswith("batch") else 0
         name = self.labels.names("weights", "query", flags.shape[-1], batch)[index[-1]]
         where = [f"{axis} {i}" for axis, i in zip(step.axes, index[:-1], strict=False)]
-        first = " · ".join([*where, name])
+        which = " · ".join([*where, name])
         if count == 1:
-            yield f"{first} {what}"
+            yield f"{which} {what}"
         else:
             plural = what.replace("gives", "give").replace("has", "have").replace("its", "their")
-            yield f"{count} of {flat.shape[0]} queries {plural}, first {first}"
+            yield f"{count} of {prod(flags.shape)} queries {plural}, first {which}"

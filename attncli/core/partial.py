@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from attncli.core.normalize import finite
 from attncli.core.step import Array, Namespace
 from attncli.core.weighted import weighted_sum
 
@@ -23,7 +24,7 @@ class Partial:
     def of(cls, scores: Array, value: Array, xp: Namespace, *, leaves_out: bool) -> "Partial":
         """The contribution of keys with these scores `(… n_queries n_keys)` and values."""
         row_max = xp.max(scores, axis=-1, keepdims=True)
-        exponentials = xp.exp(scores - _finite(row_max, xp))
+        exponentials = xp.exp(scores - finite(row_max, xp))
         row_sum = xp.sum(exponentials, axis=-1, keepdims=True)
         left_out = scores == -xp.inf if leaves_out else None
         return cls(row_max, row_sum, weighted_sum(exponentials, value, left_out, xp))
@@ -37,7 +38,7 @@ class Partial:
     def merge(self, other: "Partial", xp: Namespace) -> "Partial":
         """The contribution of both parts: associative, up to rounding."""
         row_max = xp.maximum(self.row_max, other.row_max)
-        reference = _finite(row_max, xp)
+        reference = finite(row_max, xp)
         mine, theirs = (xp.exp(part.row_max - reference) for part in (self, other))
         return Partial(
             row_max,
@@ -55,11 +56,6 @@ class Partial:
         """Σ exp(s − m) v / ℓ, zero for a row that sees nothing."""
         one = xp.ones_like(self.row_sum)
         return self.weighted / xp.where(self.row_sum == 0, one, self.row_sum)
-
-
-def _finite(row_max: Array, xp: Namespace) -> Array:
-    """The reference of a row: its maximum, 0 where it sees nothing."""
-    return xp.where(row_max == -xp.inf, xp.zeros_like(row_max), row_max)
 
 
 def _times(weighted: Array, factor: Array, xp: Namespace) -> Array:

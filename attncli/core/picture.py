@@ -35,7 +35,7 @@ class Picture:
                 expected=f"a patch that divides {height} and {width}",
                 found=str(self.patch),
                 hint="its channels come first? layout: chw"
-                if self.pixels.ndim > 2 and self.pixels.shape[-3] <= 4 < self.pixels.shape[-1]
+                if self.pixels.shape[-3] <= 4 < self.pixels.shape[-1]
                 else "choose another patch, or crop the picture",
                 subject="patch",
             )

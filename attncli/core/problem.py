@@ -30,6 +30,11 @@ class Presentation:
     """The picture whose patches the vectors of an axis, query or key, are."""
 
 
+def bytes_each(dtype: str) -> int:
+    """How many bytes a number of the type has in which steps are computed."""
+    return 8 if dtype == "float64" else 4
+
+
 class Problem(Protocol):
     """Whatever has steps. Frozen and validated; arrays are in rows notation, heads first."""
 

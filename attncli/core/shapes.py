@@ -1,7 +1,8 @@
-"""Shapes: in words, broadcast, and checked against each other."""
+"""Shapes: in words, broadcast, checked against each other; and places in them."""
 
 from dataclasses import dataclass
 
+from attncli.core.step import Array, Namespace
 from attncli.errors import InputError
 
 
@@ -16,9 +17,19 @@ class Sketch:
         return len(self.shape)
 
 
+def times(shape: tuple[int, ...]) -> str:
+    """The lengths of some axes: 2 × 3 × 4."""
+    return " × ".join(map(str, shape))
+
+
 def by(shape: tuple[int, ...]) -> str:
     """A shape in words: (2 × 3 × 4)."""
-    return "(" + " × ".join(map(str, shape)) + ")" if shape else "a single number"
+    return f"({times(shape)})" if shape else "a single number"
+
+
+def batch_fact(leading: tuple[int, ...]) -> tuple[str, ...]:
+    """The batch axes in words, batch 2 × 3; nothing where there are none."""
+    return (f"batch {times(leading)}",) if leading else ()
 
 
 def batch_names(n: int) -> tuple[str, ...]:
@@ -39,27 +50,37 @@ def broadcast(shapes: list[list[int]]) -> tuple[int, ...]:
     return tuple(max(sizes) for sizes in zip(*padded, strict=True))
 
 
-def check_leading(
-    name: str, shape: tuple[int, ...], query: tuple[int, ...], head_axis: bool
-) -> None:
-    """Raise `InputError` unless the leading axes of key or value fit those of the query.
+def first(flags: Array, xp: Namespace) -> tuple[int, ...]:
+    """The index of the first True among booleans of any shape, of which one is True."""
+    place, index = int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int8))), []
+    for size in reversed(flags.shape):
+        place, at = divmod(place, size)
+        index.append(at)
+    return tuple(reversed(index))
 
-    With `head_axis` the last leading axis is heads, and the query's are a multiple of the key's.
+
+def check_leading(
+    name: str, shape: tuple[int, ...], first: str, of: tuple[int, ...], head_axis: bool
+) -> None:
+    """Raise `InputError` unless the leading axes of key or value fit those `of` query or scores.
+
+    With `head_axis` the last leading axis is heads (one where there is none), and those of the
+    first are a multiple of the key's.
     """
-    lead, query_lead = list(shape[:-2]), list(query[:-2])
-    if head_axis and lead and query_lead:
-        heads, kv_heads = query_lead.pop(), lead.pop()
+    lead, first_lead = list(shape[:-2]), list(of[:-2])
+    if head_axis and lead:
+        heads, kv_heads = first_lead.pop() if first_lead else 1, lead.pop()
         if heads % kv_heads:
             raise InputError(
-                f"{name} has {kv_heads} heads, query has {heads}",
+                f"{name} has {kv_heads} heads, {first} has {heads}",
                 expected="a number of key heads that divides the number of query heads",
                 found=f"{heads} / {kv_heads}",
                 subject=name,
             )
-    for a, b in zip(reversed(lead), reversed(query_lead), strict=False):
+    for a, b in zip(reversed(lead), reversed(first_lead), strict=False):
         if a != b and 1 not in (a, b):
             raise InputError(
-                f"{name} has the shape {by(shape)}, query {by(query)}",
+                f"{name} has the shape {by(shape)}, {first} {by(of)}",
                 expected=f"leading axes that agree or are 1: {b} here",
                 found=str(a),
                 subject=name,

@@ -76,8 +76,8 @@ class Cosine(Dot):
     """s = q·k / (‖q‖ ‖k‖), each norm at least `epsilon`; −1 to 1.
 
     Vectors are divided by their largest entry first, so that huge and tiny ones neither overflow
-    nor vanish. Without `epsilon`, a zero vector that takes part raises `RefusedError`, or has the
-    similarity 0 (`zero_norm: zero`).
+    nor vanish. Without `epsilon`, a zero vector that takes part is refused by the recipe, or has
+    the similarity 0 (`zero_norm: zero`).
     """
 
     name: ClassVar[str] = "cosine"
@@ -98,16 +98,14 @@ class Cosine(Dot):
             unit = xp.where(norm < self.epsilon, unit * (norm / self.epsilon), unit)
         return unit
 
-    def refuse_zero(self, vectors: Array, takes_part: Array, which: str, xp: Namespace) -> None:
-        """Raise `RefusedError` for the first zero vector that takes part `(… n)`."""
-        if self.zero_norm != "error" or self.epsilon:
-            return
-        zero = xp.all(vectors == 0, axis=-1) & takes_part  # (… n)
-        if not xp.any(zero):
-            return
-        flat = int(xp.argmax(xp.astype(xp.reshape(zero, (-1,)), xp.int8)))
-        place = flat % zero.shape[-1]
-        raise RefusedError(
+    @property
+    def refuses_zero(self) -> bool:
+        """Whether a zero vector has no similarity."""
+        return self.zero_norm == "error" and not self.epsilon
+
+    def zero_vector(self, which: str, place: int) -> RefusedError:
+        """The error of a query or key that is zero and takes part."""
+        return RefusedError(
             f"{which} {place} (counted from 0) is a zero vector: its cosine is 0/0",
             hint="leave it out with a mask, or say zero_norm: zero (--set zero_norm=zero)",
             subject=which,

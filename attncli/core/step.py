@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Array = Any
-"""An array of the namespace in use. NumPy, CuPy, PyTorch or object arrays of worked scalars."""
+"""An array of the namespace in use. NumPy, CuPy, PyTorch or worked arrays."""
 
 Namespace = Any
 """A Python array API standard namespace (2023.12), plus `erf` where a recipe needs it."""

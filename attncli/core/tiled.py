@@ -8,7 +8,7 @@ at are not computed. `tuned` does the same faster where the namespace can write 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isqrt
+from math import isqrt, prod
 from typing import Any, Protocol
 
 from attncli.core import tuned
@@ -16,6 +16,8 @@ from attncli.core.attention import Attention
 from attncli.core.masking import picked
 from attncli.core.normalize import Softmax
 from attncli.core.partial import Partial
+from attncli.core.problem import bytes_each
+from attncli.core.shapes import first
 from attncli.core.step import Array, Namespace, Steps, result
 from attncli.core.weighted import weighted_sum
 from attncli.errors import LimitError
@@ -103,10 +105,16 @@ class Unit:
         return self._treated(total, nothing, queries, xp)
 
     def tiles(self, queries: range, keys: range, tile: int, xp: Namespace) -> list[range]:
-        """The tiles of some keys that one of the queries may look at."""
-        reach = self.recipe.reach(queries, xp)
-        keys = range(max(keys.start, reach.start), min(keys.stop, reach.stop))
-        return [one for one in cut(keys, tile) if self.recipe.seen(queries, one, xp) is not False]
+        """The tiles of some keys that one of the queries may look at.
+
+        All of them where a mask only adds a number: a query that sees nothing then weighs them all.
+        """
+        recipe = self.recipe
+        reach = recipe.reach(queries, xp)
+        tiles = cut(range(max(keys.start, reach.start), min(keys.stop, reach.stop)), tile)
+        if recipe.masked_by is not None:
+            return [*tiles]
+        return [one for one in tiles if recipe.seen(queries, one, xp) is not False]
 
     def partial(self, queries: range, tiles: list[range], xp: Namespace) -> Partial:
         """What the keys of some tiles contribute, for softmax."""
@@ -145,8 +153,7 @@ class Unit:
         if recipe.masked_row == "zero":
             return output
         if recipe.masked_row == "error":
-            first = int(xp.argmax(xp.astype(nothing[:, 0], xp.int8)))
-            raise recipe.sees_nothing(queries[first])
+            raise recipe.sees_nothing(queries[first(nothing, xp)[0]])
         fill = xp.full_like(output, xp.nan)
         if recipe.masked_row == "uniform":
             fill = xp.broadcast_to(xp.mean(self.value, axis=0, keepdims=True), output.shape)
@@ -204,7 +211,7 @@ def tiled(
     rows_are_output = attention.query_mask is None and "heads" not in attention.step_names()
     make = into if into is not None and rows_are_output else machine.empty
     output = make(shape, attention.dtype)
-    total = n * max(1, len([*indices(leading)]))
+    total = n * prod(leading)
     wide = tile or side(attention, getattr(machine, "tile", TILE))
 
     def tasks(wide: int) -> Iterator[Task]:
@@ -231,7 +238,7 @@ def tiled(
             if halved == MOST_HALVINGS or wide == 1:
                 raise _too_small(machine, attention, wide) from error
             wide = max(1, wide // 2)
-    if make is not machine.empty and hasattr(output, "mapped"):
+    if into is not None and rows_are_output:
         output = output.mapped()
     return (yield from attention.finished(output, xp))
 
@@ -248,11 +255,10 @@ def exhausted(machine: Machine, error: Exception) -> bool:
 
 def _too_small(machine: Machine, attention: Attention, wide: int) -> LimitError:
     """The error of a machine on which not even small tiles fit."""
-    bytes_each = 8 if attention.dtype == "float64" else 4
-    wanted = wide * wide * bytes_each * attention.similarity.numbers(attention.d_k)
+    numbers = wide * wide * attention.similarity.numbers(attention.d_k)
     return LimitError(
         f"memory is short even for tiles of {wide} queries and keys",
-        expected=f"{wanted} bytes for the scores of one tile",
+        expected=f"{numbers * bytes_each(attention.dtype)} bytes for the scores of one tile",
         found=f"{machine.memory()} free",
         hint="--threads 1 computes one tile at a time; --dtype float32 halves it",
     )
@@ -299,6 +305,6 @@ def indices(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     if not shape:
         yield ()
         return
-    for first in range(shape[0]):
+    for place in range(shape[0]):
         for rest in indices(shape[1:]):
-            yield (first, *rest)
+            yield (place, *rest)

@@ -6,8 +6,8 @@ from math import prod
 from typing import Any, ClassVar, Literal
 
 from attncli.core.layers import DecoderLayer, EncoderLayer, LayerNorm, prefixed, vectors
-from attncli.core.problem import Presentation
-from attncli.core.shapes import Sketch, batch_names, broadcast, by, count
+from attncli.core.problem import Presentation, bytes_each
+from attncli.core.shapes import Sketch, batch_fact, batch_names, broadcast, by, count
 from attncli.core.step import Array, Namespace, Steps
 from attncli.errors import InputError
 
@@ -53,7 +53,7 @@ class Encoder:
     # --- sizes
 
     @property
-    def memory_vectors(self) -> Array | None:
+    def source_vectors(self) -> Array | None:
         """What the layers attend to beside their input."""
         return None
 
@@ -91,7 +91,7 @@ class Encoder:
         """Yield every step of every layer; return the output."""
         x = yield from self.embedded(xp)
         for number, layer in enumerate(self.layers):
-            inner = layer.steps(x, self.memory_vectors, self.dtype, xp)
+            inner = layer.steps(x, self.source_vectors, self.dtype, xp)
             x = yield from prefixed(f"layers.{number}.", inner)
         if self.norm is not None:
             x = yield vectors("norm", self.norm.apply(x, xp))
@@ -122,7 +122,7 @@ class Encoder:
     def step_names(self) -> tuple[str, ...]:
         """All steps, in order."""
         names = list(self.first_names())
-        x, source = Sketch((*self.leading, self.n_queries, self.width)), self.memory_vectors
+        x, source = Sketch((*self.leading, self.n_queries, self.width)), self.source_vectors
         for number, layer in enumerate(self.layers):
             for sublayer in layer.sublayers():
                 inner = sublayer.step_names(x, source, layer.order, self.dtype)
@@ -139,14 +139,17 @@ class Encoder:
 
     def facts(self) -> tuple[str, ...]:
         """Layers, sizes, order of norms, activation, dtype."""
-        n, first = len(self.layers), self.layers[0]
-        parts = [f"{n} {self.kind} layer{'s' * (n > 1)}"]
-        parts += [f"batch {' × '.join(map(str, self.leading))}"] if self.leading else []
-        parts.append(f"{self.n_heads} head{'s' * (self.n_heads > 1)}")
-        parts.append(self._counts())
-        parts.append(f"d {self.width}")
-        parts.append(f"{first.order}-norm, {first.feed_forward.activation}")
-        return (*parts, "dot, scaled", self.dtype)
+        first = self.layers[0]
+        return (
+            count(len(self.layers), f"{self.kind} layer"),
+            *batch_fact(self.leading),
+            count(self.n_heads, "head"),
+            self._counts(),
+            f"d {self.width}",
+            f"{first.order}-norm, {first.feed_forward.activation}",
+            "dot, scaled",
+            self.dtype,
+        )
 
     def _counts(self) -> str:
         return count(self.n_queries, "vector")
@@ -186,7 +189,7 @@ class Encoder:
         names = self.step_names()
         kept = names if keep is None else [name for name in names if name in keep]
         total = sum(size.get(name.rpartition(".")[2], narrow) for name in kept)
-        return (total + 4 * pairs + 3 * rows * hidden) * (8 if self.dtype == "float64" else 4)
+        return (total + 4 * pairs + 3 * rows * hidden) * bytes_each(self.dtype)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -199,7 +202,7 @@ class Decoder(Encoder):
     layers: tuple[DecoderLayer, ...]
 
     @property
-    def memory_vectors(self) -> Array:
+    def source_vectors(self) -> Array:
         return self.source
 
     @property

@@ -122,7 +122,7 @@ class Loop:
         samples = [range(reach.start, min(reach.stop, reach.start + SAMPLE))]
         if recipe.biases:
             offset = getattr(getattr(recipe.biases[0], "places", None), "offset", 0)
-            offset = int(offset) if isinstance(offset, int) else int(xp.max(offset))
+            offset = offset if isinstance(offset, int) else int(xp.max(offset))
             for place in range(queries.start, queries.stop, max(1, len(queries) // SAMPLE)):
                 near = min(max(place + offset, reach.start), reach.stop - 1)
                 samples.append(range(near, near + 1))

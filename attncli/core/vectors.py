@@ -51,7 +51,7 @@ class Vectors:
                         hint="write query: [[1, 0]] and key: [[1, 0], [0, 1]], or give files",
                         subject=name,
                     )
-            self._check_vectors()
+        self._check_vectors()
         if self.value is not None and self.value.shape[-2] != self.n_new_keys:
             self._refuse_count("value", self.value.shape[-2])
         self._check_past()
@@ -60,14 +60,16 @@ class Vectors:
 
     @property
     def n_queries(self) -> int:
-        first = self.query if self.scores is None else self.scores
-        assert first is not None
+        first: Array = self.query if self.scores is None else self.scores
         return int(first.shape[-2])
 
     @property
     def n_new_keys(self) -> int:
         """Keys of this call, without the cache and the zero key."""
-        return int(self.key.shape[-2] if self.key is not None else self.scores.shape[-1])  # type: ignore[union-attr]
+        if self.scores is not None:
+            return int(self.scores.shape[-1])
+        key: Array = self.key
+        return int(key.shape[-2])
 
     @property
     def n_past(self) -> int:
@@ -144,8 +146,10 @@ class Vectors:
 
     @property
     def n_kv_heads(self) -> int:
-        shape = () if self.key is None else self.shape("key")
-        return shape[-3] if self.has_heads and len(shape) > 2 else self.n_heads
+        """Heads of key and value; as many as query heads where neither has its own."""
+        given = [name for name in ("key", "value") if getattr(self, name) is not None]
+        own = [shape[-3] for shape in map(self.shape, given) if len(shape) > 2]
+        return own[0] if self.has_heads and own else self.n_heads
 
     def sizes(self) -> dict[str, int]:
         """The length of each axis that a place can be chosen on."""
@@ -160,32 +164,24 @@ class Vectors:
     # --- the recipe
 
     def vectors(self, xp: Namespace) -> Generator[Step, Array, tuple[Array, Array, Array | None]]:
+        """Yield query, key and value, as far as there are any, and return them.
+
+        `(… n_queries d_k)`, `(… n_keys d_k)` and `(… n_keys d_v)`, with a head axis in front of n
+        where there are heads.
+        """
         query: Array = self.query
         key: Array = self.key
         value: Array = self.value
         if query is not None:
             query, key = self._made("query", query, xp), self._made("key", key, xp)
-        if value is not None:
-            value = self._made("value", value, xp)
-        if self.rotary is not None:
-            query, key = self.rotary.query(query, xp), self.rotary.key(key, xp)
-        if self.past_key is not None:
-            key = _append(self.past_key, key, xp)
-            value = None if value is None else _append(self.past_value, value, xp)
-        if self.extra_key is not None:
-            key = _append(key, self._extra(self.extra_key, key, xp), xp)
-            value = (
-                None
-                if value is None
-                else _append(value, self._extra(self.extra_value, value, xp), xp)
-            )
-        if self.zero_key:
-            key = _append(key, xp.zeros_like(key[..., :1, :]), xp)
-            value = None if value is None else _append(value, xp.zeros_like(value[..., :1, :]), xp)
-        if query is not None:
+            if self.rotary is not None:
+                query, key = self.rotary.query(query, xp), self.rotary.key(key, xp)
+            key = self._extended(self.past_key, key, self.extra_key, xp)
             query = yield self.step("query", query, "query", "feature")
             key = yield self.step("key", key, "key", "feature")
         if value is not None:
+            value = self._made("value", value, xp)
+            value = self._extended(self.past_value, value, self.extra_value, xp)
             value = yield self.step("value", value, "key", "feature")
         return query, key, value
 
@@ -197,16 +193,23 @@ class Vectors:
         count = self._split_in(name)
         return x if count is None else split(x, count, xp)
 
-    def _extra(self, row: Array, beside: Array, xp: Namespace) -> Array:
-        """One more vector `(1 d)`, split like the others and once for each batch entry."""
-        count = self._split_in("key")
-        row = row if count is None else split(row, count, xp)
-        return xp.broadcast_to(row, (*beside.shape[:-2], 1, beside.shape[-1]))
+    def _extended(
+        self, past: Array | None, new: Array, extra: Array | None, xp: Namespace
+    ) -> Array:
+        """Keys or values with the cache in front; behind them the extra one and the zero key."""
+        parts = [new] if past is None else [past, new]
+        if extra is not None:  # split like the others, and once for each batch entry
+            count = self._split_in("key")
+            extra = extra if count is None else split(extra, count, xp)
+            parts.append(xp.broadcast_to(extra, (*new.shape[:-2], 1, new.shape[-1])))
+        if self.zero_key:
+            parts.append(xp.zeros_like(new[..., :1, :]))
+        return new if len(parts) == 1 else xp.concat(parts, axis=-2)
 
     def step(self, name: str, value: Array, *last: str) -> Step:
-        return Step(
-            name, value, (*self.leading_names(value.ndim - len(last), self.has_heads), *last)
-        )
+        """A step whose last axes are these, and whose others are batch and heads."""
+        leading = self.leading_names(value.ndim - len(last), self.has_heads)
+        return Step(name, value, (*leading, *last))
 
     def leading_names(self, n_leading: int, heads: bool) -> tuple[str, ...]:
         """Names of leading axes: batch (or batch1, batch2 …), then head."""
@@ -217,13 +220,16 @@ class Vectors:
     # --- checks
 
     def _check_vectors(self) -> None:
-        query, key = self.shape("query"), self.shape("key")
-        self.similarity.check(query[-1], key[-1])
-        check_leading("key", key, query, self.has_heads)
+        if self.scores is None:
+            first, shape, key = "query", self.shape("query"), self.shape("key")
+            self.similarity.check(shape[-1], key[-1])
+            check_leading("key", key, first, shape, self.has_heads)
+        else:
+            first, shape, key = "scores", tuple(self.scores.shape), ()
         if self.value is None:
             return
         value = self.shape("value")
-        check_leading("value", value, query, self.has_heads)
+        check_leading("value", value, first, shape, self.has_heads)
         if self.has_heads and min(len(value), len(key)) > 2 and key[-3] != value[-3]:
             raise InputError(
                 f"value has {value[-3]} heads, key has {key[-3]}",
@@ -274,7 +280,3 @@ class Vectors:
 def _tables(name: str) -> tuple[str, str]:
     """What a problem calls the table and the bias of a projection."""
     return f"projections.{name}", f"projection_biases.{name}"
-
-
-def _append(first: Array, second: Array, xp: Namespace) -> Array:
-    return xp.concat([first, second], axis=-2)

@@ -6,6 +6,7 @@ from typing import Any
 
 from attncli.core.heads import Linear
 from attncli.core.layers import vectors
+from attncli.core.problem import bytes_each
 from attncli.core.shapes import batch_names, by
 from attncli.core.step import Array, Namespace, Step, Steps
 from attncli.core.transformer import Encoder
@@ -107,9 +108,7 @@ class VisionTransformer(Encoder):
         return (*("pooled",) * (self.pooler is not None), "output")
 
     def memory(self, keep: Collection[str] | None) -> int:
-        return super().memory(keep) + 2 * int(self.input.size) * (
-            8 if self.dtype == "float64" else 4
-        )
+        return super().memory(keep) + 2 * int(self.input.size) * bytes_each(self.dtype)
 
     def _counts(self) -> str:
         picture = self.presentation.pictures.get("query")

@@ -13,14 +13,12 @@ def weighted_sum(weights: Array, value: Array, left_out: Array | None, xp: Names
     if left_out is None or xp.all(finite):
         return xp.matmul(weights, value)
     output = xp.matmul(weights, xp.where(finite, value, xp.zeros_like(value)))
-    weights = xp.where(left_out & (weights == 0), xp.zeros_like(weights), weights)
     for key in range(value.shape[-2]):
         if xp.all(finite[..., key, :]):
             continue
-        poison = xp.where(
-            finite[..., key, :], xp.zeros_like(value[..., key, :]), value[..., key, :]
-        )
-        reaches = weights[..., :, key, None] * poison[..., None, :]  # (… n_queries d_v)
-        skip = left_out[..., :, key, None] & (weights[..., :, key, None] == 0)
+        weight, row = weights[..., :, key, None], value[..., None, key, :]
+        poison = xp.where(finite[..., None, key, :], xp.zeros_like(row), row)
+        reaches = weight * poison  # (… n_queries d_v)
+        skip = left_out[..., :, key, None] & (weight == 0)
         output = output + xp.where(skip, xp.zeros_like(reaches), reaches)
     return output

@@ -81,6 +81,7 @@ def test_whatever_becomes_of_a_backend_the_list_goes_on(tmp_path: Path) -> None:
     for name, code in {
         "crashes": "import os, sys; sys.stderr.write('\\nno card \\x1b[31m'); os._exit(3)",
         "silent": "import os; os._exit(4)",
+        "foreign": "import os; os.write(2, b'K\\xfchler'); os._exit(5)",
         "lacks": (
             "from attncli.errors import BackendError\n"
             "def backend(): raise BackendError('there is no card', hint='buy one')"
@@ -92,6 +93,7 @@ def test_whatever_becomes_of_a_backend_the_list_goes_on(tmp_path: Path) -> None:
     for line in (
         r"crashes +not ready +its process ended with 3: no card \\x1b\[31m",
         r"silent +not ready +its process ended with 4: no word of why",
+        r"foreign +not ready +its process ended with 5: K�hler",
         r"lacks +not ready +there is no card\n.*\n +hint: buy one",
         r"numpy +ready +NumPy .*",
     ):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attncli import attend, load, solve
+from attncli import attend, load, machine, solve
 from attncli.commands.boundary import run
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -16,6 +16,7 @@ CAUSAL = str(SAMPLES / "causal.yaml")
 @pytest.fixture
 def _all_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solve, "BUDGET", 0)
+    monkeypatch.setattr(machine, "_allowed", None)  # --max-memory holds for a process
     monkeypatch.setenv("COLUMNS", "80")
 
 
@@ -112,7 +113,14 @@ def test_a_trace_is_a_collection_of_its_steps() -> None:
 
 @pytest.mark.parametrize(
     ("n", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1.26e7, "12.6 MB"), (3e15, "3e+03 TB")],
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (999_600, "1 MB"),
+        (1.26e7, "12.6 MB"),
+        (3e15, "3e+03 TB"),
+    ],
 )
 def test_bytes_for_people(n: float, words: str) -> None:
     assert solve.size_of(n) == words

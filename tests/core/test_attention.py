@@ -196,6 +196,25 @@ def test_a_cache_that_does_not_fit() -> None:
     refused("past.value has 3 vectors, past.key has 4", past=past | {"value": normal(3, 3)})
 
 
+def test_values_that_do_not_fit_given_scores() -> None:
+    def misfit(words: str, **keys: Any) -> None:
+        with pytest.raises(InputError, match=words):
+            load(**keys)
+
+    heads = normal(3, 4, 2, 7)
+    misfit("value has 3 heads, scores has 4", scores=heads, value=normal(3, 3, 7, 5))
+    misfit("value has 2 heads, scores has 1", scores=normal(2, 7), value=normal(7, 6), heads=2)
+    misfit("value has the shape", scores=normal(3, 2, 7), value=normal(2, 7, 5))
+    misfit(
+        "projections.output has 4 rows",
+        scores=normal(2, 7),
+        value=normal(7, 5),
+        projections={"output": normal(4, 3)},
+    )
+    grouped = load(scores=heads, value=normal(3, 2, 7, 5))
+    assert grouped.facts()[1] == "4 heads on 2"
+
+
 def test_heads_that_do_not_fit() -> None:
     def misfit(words: str, **changes: Any) -> None:
         with pytest.raises(InputError, match=words):
@@ -205,6 +224,7 @@ def test_heads_that_do_not_fit() -> None:
     misfit("value has 4 heads, key has 2", value=normal(3, 4, 7, 3))
     misfit("key has the shape", key=normal(2, 2, 7, 5))
     misfit("value has 6 vectors, key has 7", value=normal(3, 2, 6, 3))
+    misfit("key has 2 heads, query has 1", query=normal(2, 5))
     assert load(**{**HEADS, "key": normal(1, 1, 7, 5), "value": normal(1, 1, 7, 3)}).facts()[1] == (
         "4 heads on 1"
     )

@@ -23,7 +23,24 @@ def test_a_place_is_a_label_a_position_or_a_symbol(text: str, place: int) -> Non
     assert LABELS.find("query", text, 4) == place
 
 
-@pytest.mark.parametrize("text", ["the", "dog", "4", "-1", "q0", "q5", "k1", "", "٣"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the",
+        "dog",
+        "4",
+        "-1",
+        "--1",
+        "q0",
+        "q5",
+        "q-1",
+        "k1",
+        "",
+        "٣",
+        "9" * 5000,
+        f"q{'9' * 5000}",
+    ],
+)
 def test_what_is_not_there_or_there_twice_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         LABELS.find("query", text, 4)

@@ -161,6 +161,13 @@ def test_notes_of_a_key_that_gets_all_weight_leave_out_who_sees_one_key_only() -
     assert notes(**far, scale="none", mask=[[1, 0], [0, 1]], mask_means="keep") == ()
 
 
+def test_a_query_that_sees_nothing_is_noted_once_and_only_where_that_is_so() -> None:
+    hidden = {"scores": [[-np.inf, -np.inf], [0.0, 1.0]], "value": [[1.0], [2.0]]}
+    said = ("q1 may attend to nothing: weights and output are zero there",)
+    assert notes(**hidden, causal=True) == said
+    assert notes(**hidden, softcap=2.0) == ()
+
+
 def test_notes_name_the_batch_entry_the_head_and_the_label() -> None:
     keys = {**HEADS, "labels": {"query": ["left", "right"]}}
     mask = np.ones((3, 4, 2, 7), bool)

@@ -66,6 +66,28 @@ def test_rows_that_see_nothing(
     assert_same("output", by_tiles(attention, tile), by_steps(attention), 1e-9, 1e-11)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"scores": (1, 4, 5, 7)}, {"query": (1, 4, 5, 3), "key": (7, 3)}],
+    ids=["scores", "one key of all heads"],
+)
+def test_values_in_groups_serve_the_same_heads(given: dict[str, tuple[int, ...]]) -> None:
+    arrays = {name: RANDOM.normal(size=shape) for name, shape in given.items()}
+    problem = load(**arrays, value=RANDOM.normal(size=(1, 2, 7, 3)))
+    assert_same("output", by_tiles(problem, 2), by_steps(problem), 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("lengths", [[0, 4], [[0, 3, 5, 2], [1, 2, 0, 1]]])
+@pytest.mark.parametrize("tile", [1, 2, 5])
+def test_keys_that_are_masked_by_a_number_take_part_in_every_tile(
+    lengths: list[Any], tile: int
+) -> None:
+    """Keras adds −1e9: of a query that sees nothing the scores decide as if nothing were masked."""
+    q, k, v = (RANDOM.normal(size=(2, n, 3)) for n in (4, 5, 5))
+    problem = load(query=q, key=k, value=v, dialect="keras", key_lengths=lengths)
+    assert_same("output", by_tiles(problem, tile), by_steps(problem), 1e-9, 1e-11)
+
+
 def test_a_row_that_sees_nothing_can_be_an_error() -> None:
     problem = load(query=np.eye(3), key=np.eye(3), value=np.eye(3), mask=[False, False, False])
     refused = load(

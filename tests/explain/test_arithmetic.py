@@ -134,6 +134,15 @@ def test_lines_are_written_as_on_paper() -> None:
     assert working.line("lse", (0,)) == "ln(e^1.414 + e^−1.414) ≈ 1.472"
 
 
+@pytest.mark.parametrize("similarity", ["euclidean", "additive"])
+def test_a_sum_of_hundreds_of_features_can_be_told(similarity: str) -> None:
+    """The recipe adds one feature at a time."""
+    query, key = np.ones((1, 700)), np.full((1, 700), 2.0)
+    working = Working(load(query=query, key=key, value=[[1.0]], similarity=similarity))
+    assert working.term("scores", (0, 0)).value == pytest.approx(working.value("scores", (0, 0)))
+    assert len(working.sources("scores", (0, 0))) == 1400
+
+
 def test_huge_scores_keep_their_shift() -> None:
     working = Working(load(scores=[[1000.0, 999.0]], value=[[1.0], [2.0]]))
     least, most = "e^(999 − max(1000, 999))", "e^(1000 − max(1000, 999))"

@@ -57,7 +57,7 @@ PLACES = ("self_attention", "cross_attention")
 
 def _in_every_layer(slip: Slip, problem: Encoder) -> Iterator[Made]:
     first = problem.layers[0]
-    source = problem.memory_vectors
+    source = problem.source_vectors
     for place in PLACES:
         head: MultiHead | None = getattr(first, place, None)
         if head is None:
