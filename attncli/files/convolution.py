@@ -35,8 +35,8 @@ def build(source: Source, name: str) -> Convolution:
             subject="notation",
         )
     dtype = source.get("dtype") or widest(list(raw.values()))
-    finite = not source.get("allow_nonfinite", False)
-    arrays = {key: cast(key, array, dtype, finite=finite) for key, array in raw.items()}
+    allowed: bool = source.get("allow_nonfinite", False)
+    arrays = {key: cast(key, array, dtype, allow_nonfinite=allowed) for key, array in raw.items()}
     problem = Convolution(
         image=arrays["image"],
         kernel=_kernel(arrays["kernel"]),

@@ -8,7 +8,7 @@ from attncli.core.picture import Picture
 from attncli.errors import LimitError
 from attncli.files.schema import IMAGE_LAYOUTS, PICTURES
 from attncli.files.types import Reference
-from attncli.files.vectors import Source, Tensor, as_rows
+from attncli.files.vectors import Source, Tensor, as_rows, refuse_nonfinite
 
 MOST = 1 << 16
 """Vectors of a picture: pairs of more would take hours."""
@@ -56,7 +56,12 @@ def _refuse_many(n: int, size: str) -> None:
 
 
 def pixels(source: Source, key: str, array: Tensor) -> Tensor:
-    """`(… h w c)` of an image as it lies; a table of two axes is an image of one channel."""
+    """`(… h w c)` of an image as it lies; a table of two axes is an image of one channel.
+
+    Raises `RefusedError` for NaN and infinity, at their places in what is written.
+    """
+    if not source.get("allow_nonfinite", False):
+        refuse_nonfinite(key, array, can_be_allowed=True)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / np.float32(255)  # bytes, as in any picture
     if array.ndim == 2:

@@ -67,22 +67,21 @@ class _Builder:
         given = [*self.vectors.values(), *state.values(), *self.vision.tables.values()]
         given += [] if table is None else [table]
         self.dtype: str = source.get("dtype") or widest(given)
-        finite = not source.get("allow_nonfinite", False)
+        allowed: bool = source.get("allow_nonfinite", False)
         arrangement = Arrangement(source.get("notation", "rows"), source.get("layout", ""))
         self.vectors = {
-            key: arrangement.arrange(key, cast(key, array, self.dtype, finite=finite))[0]
+            key: arrangement.arrange(key, cast(key, array, self.dtype, allow_nonfinite=allowed))[0]
             for key, array in self.vectors.items()
         }
         self.state = {
-            key: cast(f"parameters.{key}", array, self.dtype, finite=True)
-            for key, array in state.items()
+            key: cast(f"parameters.{key}", array, self.dtype) for key, array in state.items()
         }
         self.positions: Any = None
         if table is None:
             self.positions = named if named != "none" else None
         else:
-            rows = as_rows(table, arrangement.notation) if table.ndim else table
-            self.positions = cast("positions", rows, self.dtype, finite=True)
+            table = cast("positions", table, self.dtype)
+            self.positions = as_rows(table, arrangement.notation) if table.ndim else table
         self._check_widths()
 
     def problem(self, name: str) -> Encoder:

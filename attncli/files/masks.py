@@ -76,9 +76,7 @@ class Masking:
         if bias is None:
             return tuple(biases)
         if not isinstance(bias, dict):
-            table = self._pairs("bias", self._number_table("bias"))
-            refuse_nonfinite("bias", table)
-            return (*biases, Addition(table))
+            return (*biases, Addition(self._pairs("bias", self._bias_table())))
         if "alibi" in bias and bias["alibi"].value:
             slopes = np.asarray(alibi_slopes(self.n_heads or 1), dtype=self.dtype)
             biases.append(Alibi(self.places(), slopes[:, None, None] if self.n_heads else slopes))
@@ -158,14 +156,14 @@ class Masking:
             return None
         if array.dtype.kind not in "iuf" or not np.array_equal(array, np.trunc(array)):
             raise InputError("key_lengths must be whole numbers", subject="key_lengths")
-        array = array.astype(np.int64)
         if array.size == 0 or array.min() < 0 or array.max() > self.n_keys:
             raise InputError(
                 "key_lengths is out of range",
                 expected=f"whole numbers from 0 to {self.n_keys}, the number of keys",
-                found=", ".join(map(str, array.ravel()[:8])),
+                found=", ".join(f"{n:.17g}" for n in array.ravel()[:8]),
                 subject="key_lengths",
             )
+        array = array.astype(np.int64)
         if array.ndim == 0:
             return int(array)
         batch = self.batch
@@ -189,7 +187,7 @@ class Masking:
         array = self.source.tensor(name)
         if array is None:
             return None
-        array = self._lengthened(name, array)
+        array = self._lengthened(array)
         shape = (*self.batch, self.n_keys)
         if array.ndim not in (1, len(shape)) or not _fits(array.shape, shape):
             raise InputError(
@@ -228,18 +226,19 @@ class Masking:
         array = self.source.tensor(name)
         if array is None:
             return None
-        if array.ndim > 1 and self.columns:
-            array = np.swapaxes(array, -1, -2)
-        return self._meant(name, self._pairs(name, self._lengthened(name, array)))
+        return self._meant(name, self._pairs(name, self._lengthened(self._in_rows(array))))
 
-    def _number_table(self, key: str) -> Tensor:
-        array = self.source.tensor(key)
+    def _in_rows(self, array: Tensor) -> Tensor:
+        return np.swapaxes(array, -1, -2) if array.ndim > 1 and self.columns else array
+
+    def _bias_table(self) -> Tensor:
+        array = self.source.tensor("bias")
         assert array is not None
-        if array.ndim > 1 and self.columns:
-            array = np.swapaxes(array, -1, -2)
         if array.dtype.kind == "b":
-            raise InputError(f"{key} must be numbers: it is added to the scores", subject=key)
-        return self._narrowed(key, array)
+            raise InputError("bias must be numbers: it is added to the scores", subject="bias")
+        array = self._narrowed("bias", array)
+        refuse_nonfinite("bias", array)
+        return self._in_rows(array)
 
     def _pairs(self, key: str, array: Tensor) -> Tensor:
         """A table of two axes or more that broadcasts to `(… n_heads n_queries n_keys)`."""
@@ -280,7 +279,7 @@ class Masking:
         is_batch = axis == "batch" or (axis is None and first == batch != self.n_heads)
         return array[:, None] if is_batch and first == batch else array
 
-    def _lengthened(self, key: str, array: Tensor) -> Tensor:
+    def _lengthened(self, array: Tensor) -> Tensor:
         """A mask shorter than the keys, the rest masked, where the dialect does that."""
         if not self.dialect.short_mask or array.shape[-1:] in ((), (1,)):
             return array

@@ -36,14 +36,14 @@ def presentation(
             names[axis] = _all(axis, names[axis], n, bare)
     if "feature" in names:
         _check_features(names["feature"], bare)
-    made_of = _made_of(source)
+    origins = made_of(source)
     return Presentation(
-        title=source.get("title") or _title(made_of, bare.n_queries, pictures),
+        title=source.get("title") or _title(origins, bare.n_queries, pictures),
         source=name,
         notation="columns" if columns else "rows",
         layout=source.get("layout", "heads-first"),
         labels=Labels(names.get("query", ()), names.get("key", ()), names.get("feature", ())),
-        made_of=made_of,
+        made_of=origins,
         pictures=pictures,
     )
 
@@ -68,7 +68,8 @@ def _given(source: Source) -> dict[str, Names]:
     return {"query": given} if "source" in source.entries else {"query": given, "key": given}
 
 
-def _made_of(source: Source) -> dict[str, str]:
+def made_of(source: Source) -> dict[str, str]:
+    """Which of `input` and `source` stands for query, key and value; empty where neither does."""
     if "input" not in source.entries:
         return {}
     keys = "source" if "source" in source.entries else "input"

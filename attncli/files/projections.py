@@ -15,7 +15,7 @@ import numpy as np
 from attncli.core.heads import Linear, Projections
 from attncli.core.shapes import by
 from attncli.errors import InputError, Place
-from attncli.files.vectors import Source, Tensor, cast
+from attncli.files.vectors import Source, Tensor, cast, refuse_nonfinite
 
 NAMES = ("query", "key", "value", "output")
 PACKED = ("in_proj_weight", "q_proj_weight")
@@ -23,12 +23,14 @@ PACKED = ("in_proj_weight", "q_proj_weight")
 
 @dataclass
 class Tables:
-    """The raw tables of the four projections, in rows notation, and the extra key and value."""
+    """The tables of the four projections as they are written, and the extra key and value."""
 
     weights: dict[str, Tensor] = field(default_factory=dict)
     biases: dict[str, Tensor] = field(default_factory=dict)
     extra: dict[str, Tensor] = field(default_factory=dict)
     """`extra_key` and `extra_value`, `(1 d)`."""
+    columns: bool = False
+    """Whether the weights are written in columns notation, `(d_out d_in)`."""
 
     def arrays(self) -> list[Tensor]:
         """All of them, for the computing type."""
@@ -39,14 +41,14 @@ class Tables:
         made = {}
         for name, weight in self.weights.items():
             bias = self.biases.get(name)
-            table = cast(f"projections.{name}", weight, dtype, finite=True)
+            table = cast(f"projections.{name}", weight, dtype)
+            if self.columns:
+                table = np.swapaxes(table, -1, -2)
             if name == "output" and table.ndim == 3:
                 table = table.reshape(-1, table.shape[-1])  # heads side by side: (H·d_v d_model)
             made[name] = Linear(
                 table,
-                None
-                if bias is None
-                else cast(f"projection_biases.{name}", bias, dtype, finite=True),
+                None if bias is None else cast(f"projection_biases.{name}", bias, dtype),
             )
         return Projections(**made)
 
@@ -70,9 +72,10 @@ def read_tables(source: Source) -> Tables:
                 hint="heads: N (--heads N)",
                 subject="parameters",
             )
+        for name, array in state.items():
+            refuse_nonfinite(f"parameters.{name}", array)
         return attention_tables(state, "parameters")
-    columns = source.get("notation") == "columns"
-    tables = Tables()
+    tables = Tables(columns=source.get("notation") == "columns")
     for name, entry in source.get("projections", {}).items():
         weight = source.tensor("projections", entry)
         if weight is None or weight.ndim not in (2, 3):
@@ -82,7 +85,7 @@ def read_tables(source: Source) -> Tables:
                 subject="projections",
                 place=entry.place,
             )
-        tables.weights[name] = np.swapaxes(weight, -1, -2) if columns else weight
+        tables.weights[name] = weight
     for name, entry in source.get("projection_biases", {}).items():
         bias = source.tensor("projection_biases", entry)
         if name not in tables.weights:

@@ -12,7 +12,7 @@ from attncli.core.shapes import by
 from attncli.errors import InputError
 from attncli.files.masks import Masking
 from attncli.files.types import Entry
-from attncli.files.vectors import Source, Tensor
+from attncli.files.vectors import Source, Tensor, refuse_nonfinite
 
 
 def rotary(source: Source, bare: Attention, masking: Masking) -> Rotary | None:
@@ -39,6 +39,8 @@ def _given(source: Source, rope: Mapping[str, Entry]) -> tuple[Tensor, Tensor] |
     cos, sin = tables
     assert cos is not None
     assert sin is not None
+    refuse_nonfinite("rope.cos", cos)
+    refuse_nonfinite("rope.sin", sin)
     if cos.shape != sin.shape or cos.ndim < 2:
         raise InputError(
             f"rope.cos has the shape {by(cos.shape)}, rope.sin {by(sin.shape)}",
@@ -136,6 +138,7 @@ class _Turns:
             return None
         array = self.source.tensor("rope", entry)
         assert array is not None
+        refuse_nonfinite("rope.positions", array)
         lead = self.masking.batch
         if array.ndim not in (1, 1 + len(lead)) or array.shape[-1] != n:
             raise InputError(

@@ -178,6 +178,116 @@ def test_numbers_beyond_float32_say_so() -> None:
     assert caught.value.hint.startswith("mend it")
 
 
+NAN = np.nan
+TABLE = [[1, 2], [3, 4], [5, NAN]]
+LAYER = {"input": np.ones((2, 2)), "heads": 1}
+SQUARE = np.ones((2, 2))
+UNSOUND: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "input": ({"input": TABLE}, "input[2, 1] is NaN", True),
+    "source": ({"input": [[1, 2]], "source": TABLE}, "source[2, 1] is NaN", True),
+    "picture": (
+        {"input": np.moveaxis(np.array([[TABLE]]), 0, -1), "patch": 1},
+        "input[0, 2, 1, 0] is NaN",
+        True,
+    ),
+    "scores in columns": ({"scores": TABLE, "notation": "columns"}, "scores[2, 1] is NaN", True),
+    "scores beyond float32": (
+        {"scores": [[1, -1e300, -np.inf]], "dtype": "float32"},
+        "scores[0, 1] is infinity in float32",
+        True,
+    ),
+    "past": (
+        {
+            **dict.fromkeys(("query", "key", "value"), SQUARE),
+            "past": {"key": TABLE, "value": np.ones((3, 2))},
+        },
+        "past.key[2, 1] is NaN",
+        True,
+    ),
+    "image": (
+        {"kind": "convolution", "layout": "chw", "image": [TABLE], "kernel": [[1]]},
+        "image[0, 2, 1] is NaN",
+        True,
+    ),
+    "projection in columns": (
+        {
+            "notation": "columns",
+            "input": SQUARE,
+            "projections": dict.fromkeys(("query", "key", "value"), TABLE),
+        },
+        "projections.query[2, 1] is NaN",
+        False,
+    ),
+    "parameters": (
+        {**LAYER, "parameters": {"in_proj_weight": TABLE * 2, "out_proj.weight": SQUARE}},
+        "parameters.in_proj_weight[2, 1] is NaN",
+        False,
+    ),
+    "positions in columns": (
+        {
+            **LAYER,
+            "kind": "encoder",
+            "notation": "columns",
+            "positions": TABLE,
+            "parameters": {"linear1.weight": SQUARE},
+        },
+        "positions[2, 1] is NaN",
+        False,
+    ),
+    "embedding in columns": (
+        {
+            **LAYER,
+            "kind": "encoder",
+            "notation": "columns",
+            "embedding": {"weight": TABLE},
+            "parameters": {"linear1.weight": SQUARE},
+        },
+        "embedding.weight[2, 1] is NaN",
+        False,
+    ),
+    "bias in columns": (
+        {"scores": np.ones((3, 2)), "notation": "columns", "bias": TABLE},
+        "bias[2, 1] is NaN",
+        False,
+    ),
+    "sink": ({"scores": SQUARE, "sink": [NAN]}, "sink[0] is NaN", False),
+    "cosines": (
+        {"query": SQUARE, "key": SQUARE, "rope": {"cos": [[1], [NAN]], "sin": [[0], [0]]}},
+        "rope.cos[1, 0] is NaN",
+        False,
+    ),
+    "sines": (
+        {"query": SQUARE, "key": SQUARE, "rope": {"cos": [[1], [0]], "sin": [[0], [NAN]]}},
+        "rope.sin[1, 0] is NaN",
+        False,
+    ),
+    "places to rotate by": (
+        {"query": SQUARE, "key": SQUARE, "rope": {"positions": [0, np.inf]}},
+        "rope.positions[1] is infinity",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_a_bad_number_is_named_where_it_is_written(name: str) -> None:
+    keys, what, can_be_allowed = UNSOUND[name]
+    with pytest.raises(RefusedError) as caught:
+        load(**keys)
+    assert caught.value.what == what
+    place = caught.value.place
+    assert place is not None
+    assert place.source == what.partition("[")[0].partition(".")[0]
+    said = "or say allow_nonfinite" in caught.value.hint or "float64" in caught.value.hint
+    assert said == can_be_allowed
+    keys["allow_nonfinite"] = True
+    if can_be_allowed:
+        assert load(**keys) is not None
+    else:
+        with pytest.raises(RefusedError):
+            load(**keys)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_scores_are_finite_or_minus_infinity(bad: float) -> None:
     scores = np.array([[1.0, -np.inf, 2.0]])
