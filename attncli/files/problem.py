@@ -76,7 +76,7 @@ def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
             hint="give three files: attncli attend q.npy k.npy v.npy",
             place=Place(source),
         )
-    if path.suffix.lower() in PICTURES:
+    if suffix in PICTURES:
         raise InputError(
             f"{source} is a picture, not a problem",
             hint=f"write a problem file with input: {path.name}",
@@ -201,7 +201,7 @@ def _archive(source: str, path: Path, suffix: str) -> Entries:
 
     place = Place(source)
     names = members(path)
-    known = {name for name in names if name in _tensor_keys()}
+    known = [name for name in names if name in _tensor_keys()]
     for name in names:
         ours = FOREIGN.get(name, name)
         if name not in known and ours in KEYS:
@@ -212,7 +212,7 @@ def _archive(source: str, path: Path, suffix: str) -> Entries:
                 else f"write a problem file with {ours}: … (or --set {ours}=…)",
                 place=place,
             )
-    if not known & {"query", "scores"}:
+    if "query" not in known and "scores" not in known:
         raise InputError(
             f"{source} has no tensor called query",
             expected="tensors called query, key and value",
