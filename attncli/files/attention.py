@@ -109,14 +109,10 @@ class _Builder:
             dtype=bare.dtype,
             columns=self.notation == "columns",
         )
-        masks = masking.masks()
         normalizer = NORMALIZERS[self.source.get("normalizer", "softmax")]
         problem = replace(
             bare,
-            masks=masks,
-            biases=masking.biases(masks),
-            masked_by=self.dialect.masked_by if "masked_row" not in self.source.entries else None,
-            masked_row=self.source.get("masked_row", self.dialect.masked_row),
+            **masking.sight(),
             query_mask=masking.query_mask(),
             rotary=rotary(self.source, bare, masking),
             scale=self._scale(bare),

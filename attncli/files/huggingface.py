@@ -18,7 +18,7 @@ from attncli.errors import InputError, LimitError, Place
 from attncli.files.images import is_file
 from attncli.files.reading import opened
 from attncli.files.types import Entry
-from attncli.files.vectors import Source, Tensor
+from attncli.files.vectors import Source, Tensor, base_of
 
 LARGEST_JSON = 16 * 1024 * 1024
 """Bytes; the index of the largest sharded models has a tenth of it."""
@@ -79,7 +79,7 @@ def expanded(source: Source) -> Source:
     value, place = source.get("parameters"), source.place("parameters")
     if not isinstance(value, str):
         return source
-    directory = (Path() if place is not None and place.is_flag else source.base) / value
+    directory = base_of(place, source.base) / value
     if not os.path.isdir(directory):
         return source
     if source.get("kind") != "encoder":

@@ -51,13 +51,7 @@ class _Builder:
             self.vectors["source"] = self._needed("source")
         if "parameters" not in source.entries:
             raise self._missing("parameters")
-        state = state_dict(source, "parameters")
-        if "heads" not in source.entries:
-            raise InputError(
-                "parameters without heads: a state_dict does not say how many there are",
-                hint="heads: N (--heads N)",
-                subject="parameters",
-            )
+        state = state_dict(source)
         self.heads: int = source.get("heads")
         self.vision = Vision.read(source, self.vectors["input"])
         if self.vision.made is not None:
@@ -132,7 +126,7 @@ class _Builder:
         }
         for ours, theirs in ATTENTIONS.items():
             if ours in sights:
-                tables = attention_tables(_within(state, f"{theirs}."), "parameters")
+                tables = attention_tables(_within(state, f"{theirs}."))
                 projections = tables.projections(self.dtype)
                 parts[ours] = MultiHead(projections=projections, heads=self.heads, **sights[ours])
         for number in range(1, len(sights) + 2):
@@ -210,10 +204,9 @@ class _Builder:
 
     def _sight(self, keys: tuple[int, ...], of: str) -> dict[str, Any]:
         source, queries = self.source, self.seen
-        dialect = chosen_dialect(source.get("dialect"))
         masking = Masking(
             source=source,
-            dialect=dialect,
+            dialect=chosen_dialect(source.get("dialect")),
             batch=broadcast([[*queries[:-2]], [*keys[:-2]]]),
             n_heads=self.heads,
             n_queries=queries[-2],
@@ -223,13 +216,7 @@ class _Builder:
             columns=source.get("notation") == "columns",
             of=of,
         )
-        masks = masking.masks()
-        return {
-            "masks": masks,
-            "biases": masking.biases(masks),
-            "masked_by": None if "masked_row" in source.entries else dialect.masked_by,
-            "masked_row": source.get("masked_row", dialect.masked_row),
-        }
+        return masking.sight()
 
     # --- what is shown
 

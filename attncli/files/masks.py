@@ -48,6 +48,16 @@ class Masking:
 
     # --- everything
 
+    def sight(self) -> dict[str, Any]:
+        """The fields of an attention that say what its queries may attend to."""
+        masks, given = self.masks(), self.source.entries
+        return {
+            "masks": masks,
+            "biases": self.biases(masks),
+            "masked_by": None if "masked_row" in given else self.dialect.masked_by,
+            "masked_row": self.source.get("masked_row", self.dialect.masked_row),
+        }
+
     def masks(self) -> tuple[Mask, ...]:
         """All masks that are on, the cheap ones first."""
         masks: list[Mask] = [] if self.of else self._by_place()

@@ -20,13 +20,18 @@ ALIASES = frozenset((*VECTORS, "scores"))
 """Tensors that another tensor may name instead of a file."""
 
 
+def base_of(place: Place | None, base: Path) -> Path:
+    """The directory that a path is relative to: its file's, or of a flag the current one."""
+    return HERE if place is not None and place.is_flag else base
+
+
 @dataclass
 class Source:
     """An opened problem: its entries, and the tensors they stand for."""
 
     entries: Mapping[str, Entry]
     base: Path = field(default_factory=Path)
-    """The directory that paths of the file are relative to; those of a flag are to the current."""
+    """The directory of the file; see `base_of`."""
     table_labels: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     """Row and column labels that a table file brought along, by key."""
 
@@ -73,8 +78,7 @@ class Source:
     def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
         from attncli.files.tensors import load  # its readers cost a tenth of a start
 
-        base = HERE if place is not None and place.is_flag else self.base
-        loaded = load(text, base, place)
+        loaded = load(text, base_of(place, self.base), place)
         if loaded.row_labels or loaded.column_labels:
             self.table_labels[key] = (loaded.row_labels, loaded.column_labels)
         array: Tensor = loaded.array
