@@ -231,7 +231,7 @@ class _Builder:
                         hint="one for all heads: give it a head axis of 1",
                         subject=key,
                     )
-        self._lone_value_hint(raw, vectors)
+        self._refuse_lone_value(raw, vectors)
         return vectors, head_axis
 
     def _given_scores(self, array: Tensor, dtype: str) -> Tensor:
@@ -244,7 +244,7 @@ class _Builder:
             raise InputError("scores must be a table, (n_queries n_keys)", subject="scores")
         return scores
 
-    def _lone_value_hint(
+    def _refuse_lone_value(
         self, raw: Mapping[str, Tensor | None], vectors: dict[str, Tensor]
     ) -> None:
         value, key = raw["value"], vectors.get("key", raw["scores"])

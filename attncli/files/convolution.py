@@ -1,5 +1,6 @@
 """`kind: convolution`: an image and a kernel, and the attention that plays it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,6 @@ def _kernel(array: Tensor) -> Tensor:
 
 def _presented(problem: Convolution, source: Source, name: str) -> Convolution:
     """The problem with its title, and names for channels, heads and what is measured."""
-    from dataclasses import replace
-
     kh, kw = problem.window
     heads = f"{problem.n_heads} heads" if problem.n_heads > 1 else "one head"
     others: dict[str, Any] = {

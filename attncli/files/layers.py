@@ -20,7 +20,7 @@ from attncli.files.dialects import chosen_dialect
 from attncli.files.huggingface import expanded
 from attncli.files.images import refuse_large
 from attncli.files.masks import Masking
-from attncli.files.presentation import COUNTS
+from attncli.files.presentation import spelled
 from attncli.files.projections import attention_tables, state_dict
 from attncli.files.vectors import Arrangement, Source, Tensor, as_rows, cast, widest
 from attncli.files.vision import Vision
@@ -28,7 +28,6 @@ from attncli.files.vision import Vision
 State = dict[str, Tensor]
 
 NUMBERED = re.compile(r"layers\.(0|[1-9][0-9]*)\.(.+)", re.ASCII)
-VECTORS = ("query", "key", "feature")
 ATTENTIONS = {"self_attention": "self_attn", "cross_attention": "multihead_attn"}
 """Our names of the attentions of a layer, and PyTorch's."""
 
@@ -222,11 +221,9 @@ class _Builder:
 
     def _presentation(self, name: str, n_layers: int) -> Presentation:
         source = self.source
-        count = COUNTS[n_layers] if n_layers < len(COUNTS) else str(n_layers)
-        plural = "s" * (n_layers > 1)
         what = self.kind.capitalize() if self.vision.made is None else "Vision Transformer"
         return Presentation(
-            title=source.get("title") or f"{what} of {count} layer{plural}",
+            title=source.get("title") or f"{what} of {spelled(n_layers, 'layer')}",
             source=name,
             notation=source.get("notation", "rows"),
             layout=source.get("layout", "heads-first"),
@@ -247,11 +244,9 @@ class _Builder:
         given = source.get("labels", {})
         names: dict[str, Names] = {}
         for tensor, axis in (("input", "query"), ("source", "key")):
-            down, across = source.table_labels.get(tensor, ((), ()))
-            if source.get("notation") == "columns":
-                down, across = across, down
-            names |= {axis: down} if down else {}
-            names |= {"feature": across} if across else {}
+            vectors, features = source.labels_of(tensor)
+            names |= {axis: vectors} if vectors else {}
+            names |= {"feature": features} if features else {}
         if isinstance(given, dict):
             names |= {axis: entry.value for axis, entry in given.items()}
         else:
@@ -267,7 +262,7 @@ class _Builder:
             _check_count(axis, names.get(axis, ()), size)
         classes = names.get("class", ())
         _check_count("class", classes, 0 if head is None else head.shape[-1])
-        query, key, feature = (names.get(axis, ()) for axis in VECTORS)
+        query, key, feature = (names.get(axis, ()) for axis in ("query", "key", "feature"))
         flat = query if query and isinstance(query[0], str) else ()
         patches = flat[1:] if "class_token" in self.vision.tables else ()
         return Labels(query, key, feature, {"class": classes, "patch": patches})

@@ -56,6 +56,11 @@ class Source:
                 chosen[key] = None if given is None else given.tolist()
         return chosen
 
+    def labels_of(self, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What a table file calls the vectors of a tensor, and their features; () for no labels."""
+        rows, columns = self.table_labels.get(key, ((), ()))
+        return (columns, rows) if self.get("notation") == "columns" else (rows, columns)
+
     def tensor(self, key: str, entry: Entry | None = None) -> Tensor | None:
         """The array of a key (or of an entry inside it), read from where it lies; None without."""
         entry = self.entries.get(key) if entry is None else entry

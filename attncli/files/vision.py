@@ -1,6 +1,6 @@
 """What a Vision Transformer has beside its layers: picture, embedding, class token, head."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attncli.core.heads import Linear
@@ -49,7 +49,7 @@ class Vision:
             vision.tables["class_token"] = token.reshape(-1) if token.ndim == 2 else token
         if is_picture(source, "input", given):
             made = picture(source, "input", given)
-            vision.made = Picture(made.pixels, made.patch, skip=int(token is not None))
+            vision.made = replace(made, skip=int(token is not None))
         return vision
 
     @property
