@@ -11,14 +11,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from attncli.errors import InputError, Place, UsageError
-from attncli.files.problem import ARCHIVES, TEXT_SUFFIXES, read_entries
+from attncli.files.problem import TEXT_SUFFIXES, read_entries
 from attncli.files.reading import no_member
-from attncli.files.schema import FOREIGN, KEYS
+from attncli.files.schema import ARCHIVES, FOREIGN, KEYS, TABLES
 from attncli.files.tensors import load, members
 from attncli.files.types import Entry, Reference
 from attncli.files.vectors import Source, Tensor, widest
 
-TABLES = (".csv", ".tsv")
 SUFFIXES = (".yaml", ".yml", ".json", ".npy", *TABLES, *ARCHIVES)
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 """A key that YAML reads as it stands; any other is quoted."""

@@ -12,7 +12,7 @@ from typing import Any
 from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
-from attncli.files.schema import FOREIGN, KEYS, PICTURES, PROBLEM
+from attncli.files.schema import ARCHIVES, FOREIGN, KEYS, PICTURES, PROBLEM, TABLES
 from attncli.files.snapshot import SMALL, current
 from attncli.files.types import (
     Entry,
@@ -29,7 +29,6 @@ from attncli.files.vectors import HERE, VECTORS, Source
 Entries = dict[str, Entry]
 
 TEXT_SUFFIXES = (".yaml", ".yml", ".json")
-ARCHIVES = (".npz", ".safetensors")
 LARGEST_TEXT = 256 * 1024 * 1024
 """Bytes of a problem file; larger tables belong in NPY."""
 
@@ -70,7 +69,7 @@ def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
     path, suffix = Path(source), splitext(source)[1].lower()
     if suffix in ARCHIVES:
         return _archive(source, path, suffix), HERE, source
-    if suffix in (".npy", ".csv", ".tsv"):
+    if suffix in (".npy", *TABLES):
         raise InputError(
             f"{source} is one tensor, a problem needs query, key and value",
             hint="give three files: attncli attend q.npy k.npy v.npy",

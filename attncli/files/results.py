@@ -18,9 +18,9 @@ from yaml.events import MappingEndEvent, MappingStartEvent, ScalarEvent, Sequenc
 
 from attncli.errors import InputError, Place
 from attncli.files.cells import NUMBER, number
-from attncli.files.problem import ARCHIVES, TEXT_SUFFIXES
+from attncli.files.problem import TEXT_SUFFIXES
 from attncli.files.reading import no_member, opened, refuse_oversize
-from attncli.files.schema import FOREIGN
+from attncli.files.schema import ARCHIVES, FOREIGN, TABLES
 from attncli.files.tables import read_texts
 from attncli.files.tensors import NAMED, load, members
 from attncli.files.yaml import Cursor, quoted, read
@@ -69,7 +69,7 @@ def read_results(reference: str) -> dict[str, Result]:
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         found = _document(path)
-    elif suffix in (".csv", ".tsv"):
+    elif suffix in TABLES:
         found = _csv(path)
     elif suffix in ARCHIVES:
         loaded = {key: load(f"{path}:{key}", Path()).array for key in members(path)}

@@ -86,19 +86,22 @@ class _Turns:
     width: int
 
     def of(self, side: str, n: int) -> tuple[Tensor, Tensor]:
-        positions = self._positions(side, n)
-        if self.given is not None and self.given[0].ndim > 2 and positions is None:
-            cos, sin = (self._direct(table, side, n) for table in self.given)
-        else:
-            if positions is None:
-                positions = self._places(side, n)
-            if self.given is not None:
-                cos, sin = self._looked_up(positions)
-            else:
-                base = self.rope["base"].value if "base" in self.rope else 10000.0
-                turned = angles(positions.astype(np.float64), self.width, base, np)
-                cos, sin = np.cos(turned), np.sin(turned)
+        """Those of `n` vectors of a side, in the computing type."""
+        cos, sin = self._turns(side, n)
         return cos.astype(self.bare.dtype), sin.astype(self.bare.dtype)
+
+    def _turns(self, side: str, n: int) -> tuple[Tensor, Tensor]:
+        positions = self._positions(side, n)
+        if positions is None and self.given is not None and self.given[0].ndim > 2:
+            cos, sin = self.given
+            return self._direct(cos, side, n), self._direct(sin, side, n)
+        if positions is None:
+            positions = self._places(side, n)
+        if self.given is not None:
+            return self._looked_up(positions, *self.given)
+        base = self.rope["base"].value if "base" in self.rope else 10000.0
+        turned = angles(positions.astype(np.float64), self.width, base, np)
+        return np.cos(turned), np.sin(turned)
 
     def _places(self, side: str, n: int) -> Tensor:
         """Where the vectors stand: keys after the cache, queries as aligned (rule 5)."""
@@ -117,9 +120,8 @@ class _Turns:
             )
         return self._beside_heads(table, 2)
 
-    def _looked_up(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.given is not None
-        rows, n_rows = positions.astype(np.int64), self.given[0].shape[0]
+    def _looked_up(self, positions: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        rows, n_rows = positions.astype(np.int64), cos.shape[0]
         if rows.min() < 0 or rows.max() >= n_rows or not np.array_equal(rows, positions):
             raise InputError(
                 f"rope.cos has {n_rows} rows",
@@ -127,7 +129,7 @@ class _Turns:
                 found=f"{positions.min():g} to {positions.max():g}",
                 subject="rope",
             )
-        return self.given[0][rows], self.given[1][rows]
+        return cos[rows], sin[rows]
 
     def _positions(self, side: str, n: int) -> Tensor | None:
         """`positions` of one side, `(n)` or `(batch [1] n)`; None where the file is silent."""

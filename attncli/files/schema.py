@@ -78,9 +78,11 @@ DECODER = ("decoder",)
 CONVOLUTION = ("convolution",)
 LAYOUTS = ("heads-first", "tokens-first", "sequence-first")
 IMAGE_LAYOUTS = ("hwc", "chw")
-PICTURES = (".png", ".jpg", ".jpeg")
-"""Suffixes of pictures."""
 LAYER_LAYOUTS = ("heads-first", "sequence-first")
+ARCHIVES = (".npz", ".safetensors")
+TABLES = (".csv", ".tsv")
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Suffixes of files of many tensors, of tables and of pictures."""
 
 LABELLED = ("query", "key", "feature", "class")
 """Axes whose places can have labels; class is what a head makes of a class token."""
