@@ -10,7 +10,7 @@ from attncli.core.attention import Attention
 from attncli.core.rotary import Rotary, angles
 from attncli.core.shapes import by
 from attncli.errors import InputError
-from attncli.files.masks import Masking
+from attncli.files.masks import Masking, fits
 from attncli.files.types import Entry
 from attncli.files.vectors import Source, Tensor, refuse_nonfinite
 
@@ -92,7 +92,13 @@ class _Turns:
 
     def _turns(self, side: str, n: int) -> tuple[Tensor, Tensor]:
         positions = self._positions(side, n)
-        if positions is None and self.given is not None and self.given[0].ndim > 2:
+        if self.given is not None and self.given[0].ndim > 2:
+            if positions is not None:
+                raise InputError(
+                    "rope.positions choose rows of a table, and rope.cos has more axes",
+                    hint="cos and sin of one vector after the other need no positions",
+                    subject="rope",
+                )
             cos, sin = self.given
             return self._direct(cos, side, n), self._direct(sin, side, n)
         if positions is None:
@@ -118,17 +124,27 @@ class _Turns:
                 hint="positions: […] chooses rows of a (positions × width/2) table",
                 subject="rope",
             )
+        lead = self.masking.batch
+        if table.ndim != len(lead) + 2 or not fits(table.shape[:-2], lead):
+            raise InputError(
+                f"rope.cos has the shape {by(table.shape)}",
+                expected=f"{by((*lead, n, self.width // 2))}, or (positions × width/2)",
+                found=by(table.shape),
+                subject="rope",
+            )
         return self._beside_heads(table, 2)
 
     def _looked_up(self, positions: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        rows, n_rows = positions.astype(np.int64), cos.shape[0]
-        if rows.min() < 0 or rows.max() >= n_rows or not np.array_equal(rows, positions):
+        n_rows = cos.shape[0]
+        whole = np.array_equal(positions, np.trunc(positions))
+        if positions.min() < 0 or positions.max() >= n_rows or not whole:
             raise InputError(
                 f"rope.cos has {n_rows} rows",
                 expected=f"whole positions from 0 to {n_rows - 1}",
                 found=f"{positions.min():g} to {positions.max():g}",
                 subject="rope",
             )
+        rows = positions.astype(np.int64)
         return cos[rows], sin[rows]
 
     def _positions(self, side: str, n: int) -> Tensor | None:
@@ -142,7 +158,8 @@ class _Turns:
         assert array is not None
         refuse_nonfinite("rope.positions", array)
         lead = self.masking.batch
-        if array.ndim not in (1, 1 + len(lead)) or array.shape[-1] != n:
+        one_each = array.ndim in (1, 1 + len(lead)) and array.shape[-1] == n
+        if not one_each or not fits(array.shape, (*lead, n)):
             raise InputError(
                 f"rope.positions has the shape {by(array.shape)}, there are {n} {side} vectors",
                 expected=f"one position a vector, ({n})"

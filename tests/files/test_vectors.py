@@ -178,6 +178,56 @@ def test_numbers_beyond_float32_say_so() -> None:
     assert caught.value.hint.startswith("mend it")
 
 
+COS, SIN = np.cos(RANDOM.normal(size=(2, B, N, 2)))
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"positions": np.arange(B * N).reshape(B, N)},
+        {"positions": np.arange(B * N).reshape(B, N) / 3, "width": 2},
+        {"cos": COS, "sin": SIN},
+        {"cos": COS, "sin": SIN, "pairing": "interleaved"},
+    ],
+)
+@pytest.mark.parametrize("tile", [None, 2])
+def test_keys_of_all_entries_stand_in_each_at_its_own_places(
+    rope: dict[str, Any], tile: int | None
+) -> None:
+    query, key, value = RANDOM.normal(size=(B, N, 4)), RANDOM.normal(size=(N, 4)), np.ones((N, 3))
+    value = value * np.arange(N)[:, None]
+    each = attend(query=query, key=np.stack([key] * B), value=value, rope=rope)
+    once = attend(query=query, key=key, value=value, rope=rope, tile=tile)
+    np.testing.assert_allclose(once.output, each.output, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rope", "what"),
+    [
+        ({"cos": COS[0], "sin": SIN[0], "positions": [0, 9, 1, 1]}, "rope.cos has 4 rows"),
+        ({"cos": COS[0], "sin": SIN[0], "positions": [0, 1e300, 1, 1]}, "rope.cos has 4 rows"),
+        ({"cos": COS, "sin": SIN}, "rope.cos has the shape (2 × 4 × 2)"),
+        ({"cos": COS[:1], "sin": SIN[:1]}, "rope.cos has the shape (1 × 4 × 2)"),
+        (
+            {"cos": COS[:1], "sin": SIN[:1], "positions": [0, 1, 1, 1]},
+            "rope.positions choose rows of a table, and rope.cos has more axes",
+        ),
+    ],
+)
+def test_cosines_that_do_not_fit_are_refused(rope: dict[str, Any], what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(query=RANDOM.normal(size=(N, 4)), key=RANDOM.normal(size=(N, 4)), rope=rope)
+    assert caught.value.what == what
+
+
+def test_places_of_another_batch_are_refused() -> None:
+    query = RANDOM.normal(size=(B, N, 4))
+    with pytest.raises(InputError, match=r"rope.positions has the shape \(3 × 4\)"):
+        load(query=query, key=query, rope={"positions": np.ones((3, N))})
+    for one in (np.ones((1, N)), np.ones(N)):
+        assert load(query=query, key=query, rope={"positions": one}) is not None
+
+
 NAN = np.nan
 TABLE = [[1, 2], [3, 4], [5, NAN]]
 LAYER = {"input": np.ones((2, 2)), "heads": 1}
