@@ -19,7 +19,7 @@ from attncli.files.problem import Entries
 from attncli.files.snapshot import SMALL, Snapshot
 from attncli.files.tensors import file_of, header
 from attncli.files.types import Entry, Reference
-from attncli.files.vectors import ALIASES, HERE, Source, Tensor
+from attncli.files.vectors import ALIASES, Source, Tensor, base_of
 
 UNREAD = ("mask", "bias", "key_mask", "query_mask", "source_mask", "source_key_mask")
 """Tensors that are looked at when a problem is built; without them its sizes are the same."""
@@ -29,7 +29,7 @@ class Headers(Source):
     """A problem whose large tensors are only known by their headers."""
 
     def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
-        base = HERE if place is not None and place.is_flag else self.base
+        base = base_of(place, self.base)
         if os.path.getsize(file_of(text, base, place)) <= SMALL:
             return super()._loaded(key, text, place)
         there = header(text, base, place)
@@ -97,11 +97,6 @@ def _references(value: Any, place: Place | None) -> Iterator[tuple[str, Place | 
     elif isinstance(value, tuple):
         for item in value:
             yield from _references(item, place)
-
-
-def base_of(place: Place | None, base: Path) -> Path:
-    """The directory that a path is relative to: of a flag, the current one."""
-    return HERE if place is not None and place.is_flag else base
 
 
 def _is_large(text: str, place: Place | None, base: Path) -> bool:

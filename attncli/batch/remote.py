@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from attncli.batch.cluster import Client, check_inputs, refuse_other_versions, versions
-from attncli.batch.estimate import base_of, references
+from attncli.batch.estimate import references
 from attncli.batch.flights import Flights
 from attncli.batch.jobs import Job, located
 from attncli.batch.journal import Record
@@ -27,6 +27,7 @@ from attncli.batch.work import run as run_job
 from attncli.errors import AttncliError
 from attncli.files.staging import Stage
 from attncli.files.tensors import file_of
+from attncli.files.vectors import base_of
 from attncli.machine import free_memory
 
 SECOND = 1.0

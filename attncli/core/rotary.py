@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from attncli.core.shapes import broadcast
 from attncli.core.step import Array, Namespace
 
 Pairing = Literal["halves", "interleaved"]
@@ -38,6 +39,9 @@ class Rotary:
 
     def _rotate(self, x: Array, cos: Array, sin: Array, xp: Namespace) -> Array:
         width = self.width
+        lead = broadcast([[*x.shape[:-2]], [*cos.shape[:-2]]])
+        if lead != x.shape[:-2]:  # the same vectors stand elsewhere in each batch entry
+            x = xp.broadcast_to(x, (*lead, *x.shape[-2:]))
         rest = x[..., width:]
         if self.pairing == "halves":
             a, b = x[..., : width // 2], x[..., width // 2 : width]

@@ -12,7 +12,7 @@ from attncli.core.shapes import by
 from attncli.errors import InputError
 from attncli.files.dialects import chosen_dialect
 from attncli.files.masks import Masking
-from attncli.files.presentation import presentation
+from attncli.files.presentation import made_of, presentation
 from attncli.files.projections import read_tables
 from attncli.files.rotary import rotary
 from attncli.files.schema import IMAGE_LAYOUTS
@@ -43,7 +43,8 @@ class _Builder:
         self.dialect = chosen_dialect(source.get("dialect"))
         self.notation: str = source.get("notation", "rows")
         self.layout: str = source.get("layout", "heads-first")
-        self.finite = not source.get("allow_nonfinite", False)
+        self.allow_nonfinite: bool = source.get("allow_nonfinite", False)
+        self.made_of = made_of(source)
         self.pictures: dict[str, Any] = {}
         if self.notation == "columns" and self.layout == "tokens-first":
             raise InputError(
@@ -74,16 +75,13 @@ class _Builder:
         dtype = source.get("dtype") or widest(inputs)
         vectors, head_axis = self._arranged(raw, dtype)
         split_heads = not head_axis and made.n_heads is None
-        extra = {key: cast(key, row, dtype, finite=True) for key, row in made.extra.items()}
+        extra = {key: cast(key, row, dtype) for key, row in made.extra.items()}
         cache: dict[str, Any] = {
             f"past_{key}": self._past(key, array, dtype)
             for key, array in past.items()
             if array is not None
         }
-        tables = {
-            key: cast(f"similarity.{key}", table, dtype, finite=True)
-            for key, table in tables.items()
-        }
+        tables = {key: cast(f"similarity.{key}", table, dtype) for key, table in tables.items()}
         arrays: dict[str, Any] = {**vectors, **cache, **extra}
         bare = Attention(
             **arrays,
@@ -111,14 +109,10 @@ class _Builder:
             dtype=bare.dtype,
             columns=self.notation == "columns",
         )
-        masks = masking.masks()
         normalizer = NORMALIZERS[self.source.get("normalizer", "softmax")]
         problem = replace(
             bare,
-            masks=masks,
-            biases=masking.biases(masks),
-            masked_by=self.dialect.masked_by if "masked_row" not in self.source.entries else None,
-            masked_row=self.source.get("masked_row", self.dialect.masked_row),
+            **masking.sight(),
             query_mask=masking.query_mask(),
             rotary=rotary(self.source, bare, masking),
             scale=self._scale(bare),
@@ -223,7 +217,8 @@ class _Builder:
                 with_heads[key] = vectors[key].ndim > 3
                 continue
             # Cast first: a refusal then names the place where the user wrote it.
-            array = cast(key, array, dtype, finite=self.finite)
+            name = self.made_of.get(key, key)
+            array = cast(name, array, dtype, allow_nonfinite=self.allow_nonfinite)
             vectors[key], with_heads[key] = arrangement.arrange(key, array)
         head_axis = any(with_heads.values())
         if head_axis:
@@ -236,18 +231,20 @@ class _Builder:
                         hint="one for all heads: give it a head axis of 1",
                         subject=key,
                     )
-        self._lone_value_hint(raw, vectors)
+        self._refuse_lone_value(raw, vectors)
         return vectors, head_axis
 
     def _given_scores(self, array: Tensor, dtype: str) -> Tensor:
-        scores = cast("scores", as_rows(array, self.notation), dtype, finite=False)
+        scores = cast("scores", array, dtype, allow_nonfinite=True)
+        if not self.allow_nonfinite:
+            given = np.where(array == -np.inf, 0, scores)
+            refuse_nonfinite("scores", given, array, can_be_allowed=True)
+        scores = as_rows(scores, self.notation)
         if scores.ndim < 2 or 0 in scores.shape:
             raise InputError("scores must be a table, (n_queries n_keys)", subject="scores")
-        if self.finite:
-            refuse_nonfinite("scores", np.where(scores == -np.inf, 0, scores))
         return scores
 
-    def _lone_value_hint(
+    def _refuse_lone_value(
         self, raw: Mapping[str, Tensor | None], vectors: dict[str, Tensor]
     ) -> None:
         value, key = raw["value"], vectors.get("key", raw["scores"])
@@ -267,7 +264,7 @@ class _Builder:
     def _past(self, key: str, array: Tensor, dtype: str) -> Tensor:
         """A cache: already split in heads, `(… kv_heads n d)`."""
         arrangement = Arrangement(self.notation, self.layout)
-        array = cast(f"past.{key}", array, dtype, finite=self.finite)
+        array = cast(f"past.{key}", array, dtype, allow_nonfinite=self.allow_nonfinite)
         return arrangement.arrange(f"past.{key}", array)[0]
 
     # --- scale, sink
@@ -287,7 +284,7 @@ class _Builder:
         array = self.source.tensor(key)
         if array is None:
             return None
-        array = cast(key, array, bare.dtype, finite=True).reshape(-1)
+        array = cast(key, array, bare.dtype).reshape(-1)
         if array.size == 1:
             return array[:, None]
         if bare.has_heads and array.size == bare.n_heads:

@@ -172,19 +172,19 @@ class Table:
             self.counts.append(None)
         while row := cursor.scalars():
             if self.innermost not in (None, level):
-                self._refuse_mixed(row[0], level)
+                self._refuse_mixed(row[0])
             self.innermost = level
             self._row(row, path)
             count += len(row)
         while isinstance(event := cursor.peek(), SequenceStartEvent):
             if self.innermost is not None and self.innermost <= level:
-                self._refuse_mixed(event, level)
+                self._refuse_mixed(event)
             cursor.next()
             self._list(event, (*path, count))
             count += 1
         if not isinstance(event, SequenceEndEvent):
             if isinstance(event, ScalarEvent):
-                self._refuse_mixed(event, level)
+                self._refuse_mixed(event)
             cursor.fail(event, f"{self._title(path)} holds a mapping", expected="numbers")
         cursor.next()
         if not count:
@@ -297,7 +297,7 @@ class Table:
             hint=f"every {LEVELS[min(len(self.counts) - len(path), 3)]} is equally long",
         )
 
-    def _refuse_mixed(self, event: Event, level: int) -> NoReturn:
+    def _refuse_mixed(self, event: Event) -> NoReturn:
         self.cursor.fail(
             event,
             f"{self.name} mixes numbers and lists on one level",

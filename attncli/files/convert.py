@@ -1,6 +1,8 @@
 """Tensors from one kind of file to another, number for number."""
 
+import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,15 +11,16 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from attncli.errors import InputError, Place, UsageError
-from attncli.files.problem import ARCHIVES, TEXT_SUFFIXES, read_entries
+from attncli.files.problem import TEXT_SUFFIXES, read_entries
 from attncli.files.reading import no_member
-from attncli.files.schema import FOREIGN, KEYS
+from attncli.files.schema import ARCHIVES, FOREIGN, KEYS, TABLES
 from attncli.files.tensors import load, members
 from attncli.files.types import Entry, Reference
 from attncli.files.vectors import Source, Tensor, widest
 
-TABLES = (".csv", ".tsv")
 SUFFIXES = (".yaml", ".yml", ".json", ".npy", *TABLES, *ARCHIVES)
+PLAIN_KEY = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
+"""A key that YAML reads as it stands; any other is quoted."""
 
 
 def is_problem(source: str) -> bool:
@@ -203,7 +206,8 @@ def _is_tensor(entry: Entry) -> bool:
 
 def _yaml(content: Mapping[str, Any], indent: str = "") -> str:
     lines = []
-    for key, value in content.items():
+    for name, value in content.items():
+        key = name if PLAIN_KEY.fullmatch(name) else _quoted(name)
         if isinstance(value, Mapping):
             lines.append(f"{indent}{key}:\n{_yaml(value, indent + '  ')}")
         elif isinstance(value, np.ndarray) and value.ndim > 1:
@@ -225,15 +229,22 @@ def _flow(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
-        import json
-
-        return value if value.replace("-", "").replace("_", "").isalnum() else json.dumps(value)
+        return value if value.replace("-", "").replace("_", "").isalnum() else _quoted(value)
     return repr(value).replace("nan", ".nan").replace("inf", ".inf")
 
 
-def _json(content: Mapping[str, Any]) -> str:
-    import json
+def _quoted(text: str) -> str:
+    return _printable(json.dumps(text, ensure_ascii=False), lambda sign: f"\\U{ord(sign):08X}")
 
+
+def _printable(text: str, escape: Callable[[str], str]) -> str:
+    """A text in which only printable signs and line ends stand for themselves."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else escape(sign) for sign in text)
+
+
+def _json(content: Mapping[str, Any]) -> str:
     def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             if not np.isfinite(value).all():
@@ -245,4 +256,5 @@ def _json(content: Mapping[str, Any]) -> str:
             return {key: plain(inner) for key, inner in value.items()}
         return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
-    return json.dumps(plain(content), ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(plain(content), ensure_ascii=False, indent=1) + "\n"
+    return _printable(text, lambda sign: json.dumps(sign)[1:-1])

@@ -1,5 +1,6 @@
 """`kind: convolution`: an image and a kernel, and the attention that plays it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ def build(source: Source, name: str) -> Convolution:
             subject="notation",
         )
     dtype = source.get("dtype") or widest(list(raw.values()))
-    finite = not source.get("allow_nonfinite", False)
-    arrays = {key: cast(key, array, dtype, finite=finite) for key, array in raw.items()}
+    allowed: bool = source.get("allow_nonfinite", False)
+    arrays = {key: cast(key, array, dtype, allow_nonfinite=allowed) for key, array in raw.items()}
     problem = Convolution(
         image=arrays["image"],
         kernel=_kernel(arrays["kernel"]),
@@ -58,8 +59,6 @@ def _kernel(array: Tensor) -> Tensor:
 
 def _presented(problem: Convolution, source: Source, name: str) -> Convolution:
     """The problem with its title, and names for channels, heads and what is measured."""
-    from dataclasses import replace
-
     kh, kw = problem.window
     heads = f"{problem.n_heads} heads" if problem.n_heads > 1 else "one head"
     others: dict[str, Any] = {

@@ -18,7 +18,7 @@ from attncli.errors import InputError, LimitError, Place
 from attncli.files.images import is_file
 from attncli.files.reading import opened
 from attncli.files.types import Entry
-from attncli.files.vectors import Source, Tensor
+from attncli.files.vectors import Source, Tensor, base_of
 
 LARGEST_JSON = 16 * 1024 * 1024
 """Bytes; the index of the largest sharded models has a tenth of it."""
@@ -44,6 +44,8 @@ SIZES = {
 }
 """What decides the shapes of the tensors, and what transformers takes where one is missing."""
 MOST_LAYERS = 1000
+LEAST, GREATEST = 1e-18, 1e18
+"""Numbers of a configuration lie between these, so that float32 can compute with them."""
 
 LAYER = {
     "attention.output.dense": "self_attn.out_proj",
@@ -77,7 +79,7 @@ def expanded(source: Source) -> Source:
     value, place = source.get("parameters"), source.place("parameters")
     if not isinstance(value, str):
         return source
-    directory = (Path() if place is not None and place.is_flag else source.base) / value
+    directory = base_of(place, source.base) / value
     if not os.path.isdir(directory):
         return source
     if source.get("kind") != "encoder":
@@ -135,7 +137,8 @@ def _normalised(source: Source, directory: Path) -> Tensor:
         )
     if not config.get("do_rescale", True):
         pixels = pixels * np.float32(255)
-    elif isinstance(factor := config.get("rescale_factor", 1 / 255), int | float):
+    elif isinstance(config.get("rescale_factor", 1 / 255), int | float):
+        factor = _number(config, "rescale_factor", Place(str(path)), 1 / 255, whole=False)
         pixels = pixels * np.float32(255 * factor)
     if not config.get("do_normalize", True):
         return pixels
@@ -147,8 +150,7 @@ def _normalised(source: Source, directory: Path) -> Tensor:
 def _three(config: dict[str, Any], key: str, path: Path) -> Tensor:
     """A positive number for each of red, green and blue."""
     numbers = config.get(key, [0.5] * 3)
-    fits = isinstance(numbers, list) and len(numbers) == 3
-    if not fits or not all(isinstance(number, int | float) and number > 0 for number in numbers):
+    if not isinstance(numbers, list) or len(numbers) != 3 or not all(map(_is_sound, numbers)):
         raise InputError(
             f"{key} is {str(numbers)[:60]}",
             expected="three positive numbers",
@@ -179,7 +181,7 @@ def _settings(config: dict[str, Any], directory: Path) -> dict[str, Entry]:
         settings[ours] = _number(config, name, place, whole=ours != "epsilon")
     entries = {key: Entry(value, place) for key, value in settings.items()}
     names = config.get("id2label")
-    if isinstance(names, dict) and "ForImageClassification" in str(config.get("architectures")):
+    if isinstance(names, dict) and _classifies(config):
         labels = tuple(str(names[key]) for key in sorted(names, key=_position))
         entries["labels"] = Entry({"class": Entry(labels, place)}, place)
     return entries
@@ -190,14 +192,22 @@ def _number(
 ) -> Any:
     """A positive number of a configuration."""
     number = config.get(name, default)
-    fits = isinstance(number, int if whole else int | float) and not isinstance(number, bool)
-    if not fits or number <= 0:
+    if not _is_sound(number) or (whole and not isinstance(number, int)):
         raise InputError(f"{name} is {str(number)[:40]}", expected="a positive number", place=place)
     return number
 
 
+def _is_sound(number: Any) -> bool:
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    return is_number and LEAST <= number <= GREATEST
+
+
 def _position(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _classifies(config: dict[str, Any]) -> bool:
+    return "ForImageClassification" in str(config.get("architectures"))
 
 
 def _shapes(config: dict[str, Any], place: Place) -> dict[str, tuple[int, ...]]:
@@ -229,9 +239,7 @@ def _shapes(config: dict[str, Any], place: Place) -> dict[str, tuple[int, ...]]:
             shapes[f"{front}attention.attention.{name}.weight"] = (h, h)
             if config.get("qkv_bias", True):
                 shapes[f"{front}attention.attention.{name}.bias"] = (h,)
-    for head in ("pooler.dense", "classifier"):
-        if head == "classifier" and "ForImageClassification" not in str(config["architectures"]):
-            continue
+    for head in ("pooler.dense", "classifier")[: 1 + _classifies(config)]:
         shapes |= {f"{head}.weight": (-1, h), f"{head}.bias": (-1,)}
     return shapes
 
@@ -242,25 +250,23 @@ def _checked(
     """The tensors without the model's name in front; raises `InputError` unless they are what the
     configuration says."""
     place = Place(str(directory / "config.json"))
-    shapes = _shapes({"architectures": "", **config}, place)
+    shapes = _shapes(config, place)
     named = {name.removeprefix("vit."): array for name, array in tensors.items()}
     for name, array in named.items():
         shape = shapes.get(name)
-        fits = shape is not None and array.ndim == len(shape)
-        if (
-            fits
-            and shape is not None
-            and all(size in (-1, there) for size, there in zip(shape, array.shape, strict=True))
-        ):
-            continue
-        what = "is unknown" if shape is None else f"has the shape {by(array.shape)}"
-        raise InputError(
-            f"the checkpoint's tensor {name[:80]} {what}",
-            expected="what config.json says of a ViTModel or ViTForImageClassification"
-            if shape is None
-            else f"{by(shape).replace('-1', 'any')}, from config.json",
-            subject="parameters",
-        )
+        if shape is None:
+            raise InputError(
+                f"the checkpoint's tensor {name[:80]} is unknown",
+                expected="what config.json says of a ViTModel or ViTForImageClassification",
+                subject="parameters",
+            )
+        sizes = zip(shape, array.shape, strict=False)
+        if array.ndim != len(shape) or any(size not in (-1, there) for size, there in sizes):
+            raise InputError(
+                f"the checkpoint's tensor {name[:80]} has the shape {by(array.shape)}",
+                expected=f"{by(shape).replace('-1', 'any')}, from config.json",
+                subject="parameters",
+            )
     missing = [name for name in shapes if name not in named and not name.startswith("pooler.")]
     if missing:
         raise InputError(

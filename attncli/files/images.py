@@ -1,14 +1,12 @@
 """Pictures as inputs: which tensors are pictures, and how their axes lie."""
 
-from pathlib import Path
-
 import numpy as np
 
 from attncli.core.picture import Picture
 from attncli.errors import LimitError
 from attncli.files.schema import IMAGE_LAYOUTS, PICTURES
 from attncli.files.types import Reference
-from attncli.files.vectors import Source, Tensor, as_rows
+from attncli.files.vectors import Source, Tensor, as_rows, base_of, refuse_nonfinite
 
 MOST = 1 << 16
 """Vectors of a picture: pairs of more would take hours."""
@@ -38,8 +36,7 @@ def refuse_large(source: Source, key: str) -> None:
     from attncli.files.pictures import extent
 
     place = source.place(key)
-    base = Path() if place is not None and place.is_flag else source.base
-    height, width = extent(base / source.get(key).text, place)
+    height, width = extent(base_of(place, source.base) / source.get(key).text, place)
     patch = source.get("patch", 1)
     _refuse_many((height // patch) * (width // patch), f"{height} × {width} pixels")
 
@@ -56,7 +53,12 @@ def _refuse_many(n: int, size: str) -> None:
 
 
 def pixels(source: Source, key: str, array: Tensor) -> Tensor:
-    """`(… h w c)` of an image as it lies; a table of two axes is an image of one channel."""
+    """`(… h w c)` of an image as it lies; a table of two axes is an image of one channel.
+
+    Raises `RefusedError` for NaN and infinity, at their places in what is written.
+    """
+    if not source.get("allow_nonfinite", False):
+        refuse_nonfinite(key, array, can_be_allowed=True)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / np.float32(255)  # bytes, as in any picture
     if array.ndim == 2:

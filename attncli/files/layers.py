@@ -20,7 +20,7 @@ from attncli.files.dialects import chosen_dialect
 from attncli.files.huggingface import expanded
 from attncli.files.images import refuse_large
 from attncli.files.masks import Masking
-from attncli.files.presentation import COUNTS
+from attncli.files.presentation import spelled
 from attncli.files.projections import attention_tables, state_dict
 from attncli.files.vectors import Arrangement, Source, Tensor, as_rows, cast, widest
 from attncli.files.vision import Vision
@@ -28,7 +28,6 @@ from attncli.files.vision import Vision
 State = dict[str, Tensor]
 
 NUMBERED = re.compile(r"layers\.(0|[1-9][0-9]*)\.(.+)", re.ASCII)
-VECTORS = ("query", "key", "feature")
 ATTENTIONS = {"self_attention": "self_attn", "cross_attention": "multihead_attn"}
 """Our names of the attentions of a layer, and PyTorch's."""
 
@@ -51,13 +50,7 @@ class _Builder:
             self.vectors["source"] = self._needed("source")
         if "parameters" not in source.entries:
             raise self._missing("parameters")
-        state = state_dict(source, "parameters")
-        if "heads" not in source.entries:
-            raise InputError(
-                "parameters without heads: a state_dict does not say how many there are",
-                hint="heads: N (--heads N)",
-                subject="parameters",
-            )
+        state = state_dict(source)
         self.heads: int = source.get("heads")
         self.vision = Vision.read(source, self.vectors["input"])
         if self.vision.made is not None:
@@ -67,22 +60,21 @@ class _Builder:
         given = [*self.vectors.values(), *state.values(), *self.vision.tables.values()]
         given += [] if table is None else [table]
         self.dtype: str = source.get("dtype") or widest(given)
-        finite = not source.get("allow_nonfinite", False)
+        allowed: bool = source.get("allow_nonfinite", False)
         arrangement = Arrangement(source.get("notation", "rows"), source.get("layout", ""))
         self.vectors = {
-            key: arrangement.arrange(key, cast(key, array, self.dtype, finite=finite))[0]
+            key: arrangement.arrange(key, cast(key, array, self.dtype, allow_nonfinite=allowed))[0]
             for key, array in self.vectors.items()
         }
         self.state = {
-            key: cast(f"parameters.{key}", array, self.dtype, finite=True)
-            for key, array in state.items()
+            key: cast(f"parameters.{key}", array, self.dtype) for key, array in state.items()
         }
         self.positions: Any = None
         if table is None:
             self.positions = named if named != "none" else None
         else:
-            rows = as_rows(table, arrangement.notation) if table.ndim else table
-            self.positions = cast("positions", rows, self.dtype, finite=True)
+            table = cast("positions", table, self.dtype)
+            self.positions = as_rows(table, arrangement.notation) if table.ndim else table
         self._check_widths()
 
     def problem(self, name: str) -> Encoder:
@@ -133,7 +125,7 @@ class _Builder:
         }
         for ours, theirs in ATTENTIONS.items():
             if ours in sights:
-                tables = attention_tables(_within(state, f"{theirs}."), "parameters")
+                tables = attention_tables(_within(state, f"{theirs}."))
                 projections = tables.projections(self.dtype)
                 parts[ours] = MultiHead(projections=projections, heads=self.heads, **sights[ours])
         for number in range(1, len(sights) + 2):
@@ -211,10 +203,9 @@ class _Builder:
 
     def _sight(self, keys: tuple[int, ...], of: str) -> dict[str, Any]:
         source, queries = self.source, self.seen
-        dialect = chosen_dialect(source.get("dialect"))
         masking = Masking(
             source=source,
-            dialect=dialect,
+            dialect=chosen_dialect(source.get("dialect")),
             batch=broadcast([[*queries[:-2]], [*keys[:-2]]]),
             n_heads=self.heads,
             n_queries=queries[-2],
@@ -224,23 +215,15 @@ class _Builder:
             columns=source.get("notation") == "columns",
             of=of,
         )
-        masks = masking.masks()
-        return {
-            "masks": masks,
-            "biases": masking.biases(masks),
-            "masked_by": None if "masked_row" in source.entries else dialect.masked_by,
-            "masked_row": source.get("masked_row", dialect.masked_row),
-        }
+        return masking.sight()
 
     # --- what is shown
 
     def _presentation(self, name: str, n_layers: int) -> Presentation:
         source = self.source
-        count = COUNTS[n_layers] if n_layers < len(COUNTS) else str(n_layers)
-        plural = "s" * (n_layers > 1)
         what = self.kind.capitalize() if self.vision.made is None else "Vision Transformer"
         return Presentation(
-            title=source.get("title") or f"{what} of {count} layer{plural}",
+            title=source.get("title") or f"{what} of {spelled(n_layers, 'layer')}",
             source=name,
             notation=source.get("notation", "rows"),
             layout=source.get("layout", "heads-first"),
@@ -261,11 +244,9 @@ class _Builder:
         given = source.get("labels", {})
         names: dict[str, Names] = {}
         for tensor, axis in (("input", "query"), ("source", "key")):
-            down, across = source.table_labels.get(tensor, ((), ()))
-            if source.get("notation") == "columns":
-                down, across = across, down
-            names |= {axis: down} if down else {}
-            names |= {"feature": across} if across else {}
+            vectors, features = source.labels_of(tensor)
+            names |= {axis: vectors} if vectors else {}
+            names |= {"feature": features} if features else {}
         if isinstance(given, dict):
             names |= {axis: entry.value for axis, entry in given.items()}
         else:
@@ -281,7 +262,7 @@ class _Builder:
             _check_count(axis, names.get(axis, ()), size)
         classes = names.get("class", ())
         _check_count("class", classes, 0 if head is None else head.shape[-1])
-        query, key, feature = (names.get(axis, ()) for axis in VECTORS)
+        query, key, feature = (names.get(axis, ()) for axis in ("query", "key", "feature"))
         flat = query if query and isinstance(query[0], str) else ()
         patches = flat[1:] if "class_token" in self.vision.tables else ()
         return Labels(query, key, feature, {"class": classes, "patch": patches})

@@ -48,6 +48,16 @@ class Masking:
 
     # --- everything
 
+    def sight(self) -> dict[str, Any]:
+        """The fields of an attention that say what its queries may attend to."""
+        masks, given = self.masks(), self.source.entries
+        return {
+            "masks": masks,
+            "biases": self.biases(masks),
+            "masked_by": None if "masked_row" in given else self.dialect.masked_by,
+            "masked_row": self.source.get("masked_row", self.dialect.masked_row),
+        }
+
     def masks(self) -> tuple[Mask, ...]:
         """All masks that are on, the cheap ones first."""
         masks: list[Mask] = [] if self.of else self._by_place()
@@ -76,9 +86,7 @@ class Masking:
         if bias is None:
             return tuple(biases)
         if not isinstance(bias, dict):
-            table = self._pairs("bias", self._number_table("bias"))
-            refuse_nonfinite("bias", table)
-            return (*biases, Addition(table))
+            return (*biases, Addition(self._pairs("bias", self._bias_table())))
         if "alibi" in bias and bias["alibi"].value:
             slopes = np.asarray(alibi_slopes(self.n_heads or 1), dtype=self.dtype)
             biases.append(Alibi(self.places(), slopes[:, None, None] if self.n_heads else slopes))
@@ -158,20 +166,20 @@ class Masking:
             return None
         if array.dtype.kind not in "iuf" or not np.array_equal(array, np.trunc(array)):
             raise InputError("key_lengths must be whole numbers", subject="key_lengths")
-        array = array.astype(np.int64)
         if array.size == 0 or array.min() < 0 or array.max() > self.n_keys:
             raise InputError(
                 "key_lengths is out of range",
                 expected=f"whole numbers from 0 to {self.n_keys}, the number of keys",
-                found=", ".join(map(str, array.ravel()[:8])),
+                found=", ".join(f"{n:.17g}" for n in array.ravel()[:8]),
                 subject="key_lengths",
             )
+        array = array.astype(np.int64)
         if array.ndim == 0:
             return int(array)
         batch = self.batch
-        if batch and array.ndim == len(batch) and _fits(array.shape, batch):
+        if batch and array.ndim == len(batch) and fits(array.shape, batch):
             return self._with_heads(array)[..., None, None]
-        if array.ndim == len(batch) + 1 and _fits(array.shape, (*batch, self.n_queries)):
+        if array.ndim == len(batch) + 1 and fits(array.shape, (*batch, self.n_queries)):
             return self._with_heads(array, 1)[..., None]
         raise InputError(
             f"key_lengths has the shape {by(array.shape)}",
@@ -189,9 +197,9 @@ class Masking:
         array = self.source.tensor(name)
         if array is None:
             return None
-        array = self._lengthened(name, array)
+        array = self._lengthened(array)
         shape = (*self.batch, self.n_keys)
-        if array.ndim not in (1, len(shape)) or not _fits(array.shape, shape):
+        if array.ndim not in (1, len(shape)) or not fits(array.shape, shape):
             raise InputError(
                 f"{name} has the shape {by(array.shape)}",
                 expected=f"{by(shape)}: " + ("batch entries, then keys" if self.batch else "keys"),
@@ -209,7 +217,7 @@ class Masking:
         if array is None:
             return None
         shape = (*self.batch, self.n_queries)
-        if array.ndim not in (1, len(shape)) or not _fits(array.shape, shape):
+        if array.ndim not in (1, len(shape)) or not fits(array.shape, shape):
             raise InputError(
                 f"query_mask has the shape {by(array.shape)}",
                 expected=by(shape),
@@ -228,18 +236,19 @@ class Masking:
         array = self.source.tensor(name)
         if array is None:
             return None
-        if array.ndim > 1 and self.columns:
-            array = np.swapaxes(array, -1, -2)
-        return self._meant(name, self._pairs(name, self._lengthened(name, array)))
+        return self._meant(name, self._pairs(name, self._lengthened(self._in_rows(array))))
 
-    def _number_table(self, key: str) -> Tensor:
-        array = self.source.tensor(key)
+    def _in_rows(self, array: Tensor) -> Tensor:
+        return np.swapaxes(array, -1, -2) if array.ndim > 1 and self.columns else array
+
+    def _bias_table(self) -> Tensor:
+        array = self.source.tensor("bias")
         assert array is not None
-        if array.ndim > 1 and self.columns:
-            array = np.swapaxes(array, -1, -2)
         if array.dtype.kind == "b":
-            raise InputError(f"{key} must be numbers: it is added to the scores", subject=key)
-        return self._narrowed(key, array)
+            raise InputError("bias must be numbers: it is added to the scores", subject="bias")
+        array = self._narrowed("bias", array)
+        refuse_nonfinite("bias", array)
+        return self._in_rows(array)
 
     def _pairs(self, key: str, array: Tensor) -> Tensor:
         """A table of two axes or more that broadcasts to `(… n_heads n_queries n_keys)`."""
@@ -247,7 +256,7 @@ class Masking:
             array = self._three_axes(key, array)
         heads = () if self.n_heads is None else (self.n_heads,)
         shape = (*self.batch, *heads, self.n_queries, self.n_keys)
-        if array.ndim == 0 or array.ndim > len(shape) or not _fits(array.shape, shape):
+        if array.ndim == 0 or array.ndim > len(shape) or not fits(array.shape, shape):
             names = ["batch entry"] * len(self.batch) + ["head"] * len(heads) + ["query", "key"]
             raise InputError(
                 f"{key} has the shape {by(array.shape)}, the scores have {by(shape)}",
@@ -280,7 +289,7 @@ class Masking:
         is_batch = axis == "batch" or (axis is None and first == batch != self.n_heads)
         return array[:, None] if is_batch and first == batch else array
 
-    def _lengthened(self, key: str, array: Tensor) -> Tensor:
+    def _lengthened(self, array: Tensor) -> Tensor:
         """A mask shorter than the keys, the rest masked, where the dialect does that."""
         if not self.dialect.short_mask or array.shape[-1:] in ((), (1,)):
             return array
@@ -360,13 +369,14 @@ class Masking:
         return array if self.n_heads is None else np.expand_dims(array, array.ndim - after)
 
 
-def _fits(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
+def fits(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
+    """Whether the sizes of a shape are those of another from the right, or 1."""
     pairs = zip(reversed(shape), reversed(full), strict=False)
     return all(a in (1, b) for a, b in pairs)
 
 
 def _transposed_hint(key: str, shape: tuple[int, ...], full: tuple[int, ...]) -> str:
     swapped = (*shape[:-2], *shape[:-3:-1]) if len(shape) > 1 else shape
-    if len(shape) > 1 and _fits(swapped, full):
+    if len(shape) > 1 and fits(swapped, full):
         return f"{key} looks transposed: in rows notation queries go down and keys across"
     return "rank 1 is keys, rank 2 (queries keys), rank 3 (heads or batch), rank 4 both"

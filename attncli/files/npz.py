@@ -1,14 +1,14 @@
 """NPZ archives: the directory and the headers are held against each other before anything is read.
 
-An archive may promise any size. Memory is taken only for the tensors asked for, once the sum of
-their headers is known to fit.
+An archive may promise any size. Memory is taken only for the tensor asked for, once what its header
+promises is known to be there, and to fit.
 """
 
 import errno
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,7 +27,7 @@ from attncli.files.npy import (
     refuse_other_size,
     write_npy,
 )
-from attncli.files.npz_stored import archive, stored
+from attncli.files.npz_stored import archived, stored
 from attncli.files.reading import no_member, opened, refuse_oversize
 from attncli.files.snapshot import SMALL, current
 from attncli.files.yaml import quoted
@@ -69,39 +69,28 @@ def read_plain(path: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
 
 
 def read_member(
-    path: Path, name: str, place: Place | None = None, *, max_bytes: int | None = None
+    path: Path, name: str, place: Place | None = None
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """One array of an archive; see `read_members`."""
-    return read_members(path, (name,), place, max_bytes=max_bytes)[name]
-
-
-def read_members(
-    path: Path,
-    names: Sequence[str] | None = None,
-    place: Place | None = None,
-    *,
-    max_bytes: int | None = None,
-) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    """The named arrays of an archive (all by default).
+    """One array of an archive.
 
     `place` is where the reference to the archive stands. Raises `InputError`, and `LimitError` if
-    the arrays together exceed `max_bytes` (what is free by default).
+    the array exceeds the free memory.
     """
     plain = _plain(path, place)
-    if plain and names is not None and all(name in plain for name in names):
-        return {name: plain[name][1] for name in names}
+    if plain and name in plain:
+        return plain[name][1]
     with _archive(path, place) as (archive, directory):
-        headers = {}
-        for name in directory if names is None else names:
-            if name not in directory:
-                raise no_member(path, name, directory, place)
-            header = _header(archive, name, directory[name])
-            refuse_other_kinds(header, quoted(name))
-            refuse_other_size(header, directory[name].file_size - header.offset, quoted(name))
-            headers[name] = header
-        noun = ", ".join(map(quoted, list(headers)[:8])) or "the archive"
-        refuse_oversize(noun, sum(header.nbytes for header in headers.values()), max_bytes)
-        return {name: _array(archive, name, directory[name]) for name in headers}
+        if name not in directory:
+            raise no_member(path, name, directory, place)
+        noun, info = quoted(name), directory[name]
+        with _stream(archive, name, info) as stream:
+            header = read_header(stream, noun)
+            refuse_other_kinds(header, noun)
+            refuse_other_size(header, info.file_size - header.offset, noun)
+            refuse_oversize(noun, header.nbytes)
+            array = read_array(stream, header, noun)
+            stream.read(1)  # the checksum is compared at the end
+            return array
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
@@ -109,7 +98,7 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
     if sum(np.asarray(array).nbytes for array in arrays.values()) <= SMALL and all(
         name.isascii() for name in arrays
     ):
-        file.write(archive({name + SUFFIX: npy_bytes(array) for name, array in arrays.items()}))
+        file.write(archived({name + SUFFIX: npy_bytes(array) for name, array in arrays.items()}))
         return
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as target:
         for name, array in arrays.items():
@@ -206,16 +195,6 @@ def _directory(archive: zipfile.ZipFile) -> Directory:
 def _header(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Header:
     with _stream(archive, name, info) as stream:
         return read_header(stream, quoted(name))
-
-
-def _array(
-    archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo
-) -> np.ndarray[Any, np.dtype[Any]]:
-    with _stream(archive, name, info) as stream:
-        header = read_header(stream, quoted(name))
-        array = read_array(stream, header, quoted(name))
-        stream.read(1)  # the checksum is compared at the end
-        return array
 
 
 def _stream(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Any:

@@ -61,7 +61,7 @@ VERSION, DATE, UNIX, ORDINARY = 45, 0x21, 3, 0o644 << 16
 """What `npz.write_npz` has the standard library write: sizes of 64 bits, 1980-01-01, -rw-r--r--."""
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
+def archived(files: Mapping[str, bytes]) -> bytes:
     """The plain archive of small files with ASCII names: byte for byte what `zipfile` makes."""
     parts: list[bytes] = []
     directory: list[bytes] = []

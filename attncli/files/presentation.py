@@ -20,15 +20,12 @@ def presentation(
 ) -> Presentation:
     """How a problem with these vectors is shown; `name` is the file as the user named it."""
     names = _given(source)
-    columns = source.get("notation") == "columns"
     for tensor, axis in (("query", "query"), ("key", "key"), ("value", "key")):
-        down, across = source.table_labels.get(tensor, ((), ()))
-        if columns:
-            down, across = across, down
-        if down and axis not in names:
-            names[axis] = down
-        if across and "feature" not in names:
-            names["feature"] = across
+        vectors, features = source.labels_of(tensor)
+        if vectors and axis not in names:
+            names[axis] = vectors
+        if features and "feature" not in names:
+            names["feature"] = features
     for axis, made in pictures.items():
         names.setdefault(axis, made.names())
     for axis, n in (("query", bare.n_queries), ("key", bare.n_keys)):
@@ -36,14 +33,14 @@ def presentation(
             names[axis] = _all(axis, names[axis], n, bare)
     if "feature" in names:
         _check_features(names["feature"], bare)
-    made_of = _made_of(source)
+    origins = made_of(source)
     return Presentation(
-        title=source.get("title") or _title(made_of, bare.n_queries, pictures),
+        title=source.get("title") or _title(origins, bare.n_queries, pictures),
         source=name,
-        notation="columns" if columns else "rows",
+        notation=source.get("notation", "rows"),
         layout=source.get("layout", "heads-first"),
         labels=Labels(names.get("query", ()), names.get("key", ()), names.get("feature", ())),
-        made_of=made_of,
+        made_of=origins,
         pictures=pictures,
     )
 
@@ -68,7 +65,8 @@ def _given(source: Source) -> dict[str, Names]:
     return {"query": given} if "source" in source.entries else {"query": given, "key": given}
 
 
-def _made_of(source: Source) -> dict[str, str]:
+def made_of(source: Source) -> dict[str, str]:
+    """Which of `input` and `source` stands for query, key and value; empty where neither does."""
     if "input" not in source.entries:
         return {}
     keys = "source" if "source" in source.entries else "input"
@@ -86,8 +84,12 @@ def _title(made_of: dict[str, str], n: int, pictures: "Mapping[str, Picture]") -
         return ""
     if made_of["key"] == "source":
         return "Cross-attention"
-    count = COUNTS[n] if n < len(COUNTS) else str(n)
-    return f"Self-attention of {count} {'vector' if n == 1 else 'vectors'}"
+    return f"Self-attention of {spelled(n, 'vector')}"
+
+
+def spelled(n: int, noun: str) -> str:
+    """`one vector`, `two vectors`, `11 vectors`."""
+    return f"{COUNTS[n] if n < len(COUNTS) else n} {noun}" + "s" * (n != 1)
 
 
 def _all(axis: str, names: Names, n: int, bare: Attention) -> Names:

@@ -12,7 +12,7 @@ from typing import Any
 from attncli.core.problem import Problem
 from attncli.errors import InputError, LimitError, Place, UsageError
 from attncli.files.build import build
-from attncli.files.schema import FOREIGN, KEYS, PICTURES, PROBLEM
+from attncli.files.schema import ARCHIVES, FOREIGN, KEYS, PICTURES, PROBLEM, TABLES
 from attncli.files.snapshot import SMALL, current
 from attncli.files.types import (
     Entry,
@@ -29,7 +29,6 @@ from attncli.files.vectors import HERE, VECTORS, Source
 Entries = dict[str, Entry]
 
 TEXT_SUFFIXES = (".yaml", ".yml", ".json")
-ARCHIVES = (".npz", ".safetensors")
 LARGEST_TEXT = 256 * 1024 * 1024
 """Bytes of a problem file; larger tables belong in NPY."""
 
@@ -70,13 +69,13 @@ def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
     path, suffix = Path(source), splitext(source)[1].lower()
     if suffix in ARCHIVES:
         return _archive(source, path, suffix), HERE, source
-    if suffix in (".npy", ".csv", ".tsv"):
+    if suffix in (".npy", *TABLES):
         raise InputError(
             f"{source} is one tensor, a problem needs query, key and value",
             hint="give three files: attncli attend q.npy k.npy v.npy",
             place=Place(source),
         )
-    if path.suffix.lower() in PICTURES:
+    if suffix in PICTURES:
         raise InputError(
             f"{source} is a picture, not a problem",
             hint=f"write a problem file with input: {path.name}",
@@ -201,7 +200,7 @@ def _archive(source: str, path: Path, suffix: str) -> Entries:
 
     place = Place(source)
     names = members(path)
-    known = {name for name in names if name in _tensor_keys()}
+    known = [name for name in names if name in _tensor_keys()]
     for name in names:
         ours = FOREIGN.get(name, name)
         if name not in known and ours in KEYS:
@@ -212,7 +211,7 @@ def _archive(source: str, path: Path, suffix: str) -> Entries:
                 else f"write a problem file with {ours}: … (or --set {ours}=…)",
                 place=place,
             )
-    if not known & {"query", "scores"}:
+    if "query" not in known and "scores" not in known:
         raise InputError(
             f"{source} has no tensor called query",
             expected="tensors called query, key and value",

@@ -15,7 +15,7 @@ import numpy as np
 from attncli.core.heads import Linear, Projections
 from attncli.core.shapes import by
 from attncli.errors import InputError, Place
-from attncli.files.vectors import Source, Tensor, cast
+from attncli.files.vectors import Source, Tensor, base_of, cast, refuse_nonfinite
 
 NAMES = ("query", "key", "value", "output")
 PACKED = ("in_proj_weight", "q_proj_weight")
@@ -23,12 +23,14 @@ PACKED = ("in_proj_weight", "q_proj_weight")
 
 @dataclass
 class Tables:
-    """The raw tables of the four projections, in rows notation, and the extra key and value."""
+    """The tables of the four projections as they are written, and the extra key and value."""
 
     weights: dict[str, Tensor] = field(default_factory=dict)
     biases: dict[str, Tensor] = field(default_factory=dict)
     extra: dict[str, Tensor] = field(default_factory=dict)
     """`extra_key` and `extra_value`, `(1 d)`."""
+    columns: bool = False
+    """Whether the weights are written in columns notation, `(d_out d_in)`."""
 
     def arrays(self) -> list[Tensor]:
         """All of them, for the computing type."""
@@ -39,14 +41,14 @@ class Tables:
         made = {}
         for name, weight in self.weights.items():
             bias = self.biases.get(name)
-            table = cast(f"projections.{name}", weight, dtype, finite=True)
+            table = cast(f"projections.{name}", weight, dtype)
+            if self.columns:
+                table = np.swapaxes(table, -1, -2)
             if name == "output" and table.ndim == 3:
                 table = table.reshape(-1, table.shape[-1])  # heads side by side: (H·d_v d_model)
             made[name] = Linear(
                 table,
-                None
-                if bias is None
-                else cast(f"projection_biases.{name}", bias, dtype, finite=True),
+                None if bias is None else cast(f"projection_biases.{name}", bias, dtype),
             )
         return Projections(**made)
 
@@ -59,20 +61,14 @@ class Tables:
 
 def read_tables(source: Source) -> Tables:
     """The tables that the problem gives; empty where it gives none."""
-    parameters = source.get("parameters")
-    if parameters is not None:
-        state = state_dict(source, "parameters")
+    if "parameters" in source.entries:
         if "projections" in source.entries:
             raise InputError("parameters and projections: one of the two", subject="parameters")
-        if "heads" not in source.entries:
-            raise InputError(
-                "parameters without heads: a state_dict does not say how many there are",
-                hint="heads: N (--heads N)",
-                subject="parameters",
-            )
-        return attention_tables(state, "parameters")
-    columns = source.get("notation") == "columns"
-    tables = Tables()
+        state = state_dict(source)
+        for name, array in state.items():
+            refuse_nonfinite(f"parameters.{name}", array)
+        return attention_tables(state)
+    tables = Tables(columns=source.get("notation") == "columns")
     for name, entry in source.get("projections", {}).items():
         weight = source.tensor("projections", entry)
         if weight is None or weight.ndim not in (2, 3):
@@ -82,7 +78,7 @@ def read_tables(source: Source) -> Tables:
                 subject="projections",
                 place=entry.place,
             )
-        tables.weights[name] = np.swapaxes(weight, -1, -2) if columns else weight
+        tables.weights[name] = weight
     for name, entry in source.get("projection_biases", {}).items():
         bias = source.tensor("projection_biases", entry)
         if name not in tables.weights:
@@ -124,38 +120,45 @@ def _refuse_mixed_heads(tables: Tables) -> None:
         )
 
 
-def state_dict(source: Source, key: str) -> dict[str, Tensor]:
-    """The arrays of a state_dict: a mapping in the file, `file.npz`, or `file.npz:prefix.`."""
-    from attncli.files.tensors import members
+def state_dict(source: Source) -> dict[str, Tensor]:
+    """The arrays of `parameters`: a mapping in the file, `file.npz`, or `file.npz:prefix.`.
 
-    value = source.get(key)
+    Raises `InputError` also where `heads` is silent.
+    """
+    value = source.get("parameters")
     if isinstance(value, Mapping):
-        arrays = {name: source.tensor(key, entry) for name, entry in value.items()}
-        return {name: array for name, array in arrays.items() if array is not None}
-    place = source.place(key)
-    path_text, prefix = value, ""
-    base = Path() if place is not None and place.is_flag else source.base
-    if ":" in value and not os.path.exists(base / value):
-        path_text, _, prefix = value.rpartition(":")
-    path = base / path_text
-    names = [name for name in members(path, place) if name.startswith(prefix)]
-    if not names:
+        arrays = {name: source.tensor("parameters", entry) for name, entry in value.items()}
+        state = {name: array for name, array in arrays.items() if array is not None}
+    else:
+        state = _loaded(value, source.place("parameters"), source.base)
+    if "heads" not in source.entries:
         raise InputError(
-            f"{path_text} has no tensor whose name begins with {prefix!r}",
-            expected="the beginning of a name: " + ", ".join(list(members(path, place))[:6]),
+            "parameters without heads: a state_dict does not say how many there are",
+            hint="heads: N (--heads N)",
+            subject="parameters",
+        )
+    return state
+
+
+def _loaded(reference: str, place: Place | None, base: Path) -> dict[str, Tensor]:
+    from attncli.files.tensors import load, members
+
+    base = base_of(place, base)
+    file, prefix = reference, ""
+    if ":" in reference and not os.path.exists(base / reference):
+        file, _, prefix = reference.rpartition(":")
+    names = list(members(base / file, place))
+    chosen = [name for name in names if name.startswith(prefix)]
+    if not chosen:
+        raise InputError(
+            f"{file} has no tensor whose name begins with {prefix!r}",
+            expected="the beginning of a name: " + ", ".join(names[:6]),
             place=place,
         )
-    return {name.removeprefix(prefix): _read(path_text, name, base, place) for name in names}
+    return {name.removeprefix(prefix): load(f"{file}:{name}", base, place).array for name in chosen}
 
 
-def _read(path: str, name: str, base: Path, place: Place | None) -> Tensor:
-    from attncli.files.tensors import load
-
-    array: Tensor = load(f"{path}:{name}", base, place).array
-    return array
-
-
-def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
+def attention_tables(state: Mapping[str, Tensor]) -> Tables:
     """The tables of a state_dict of torch.nn.MultiheadAttention (packed or separate)."""
     tables = Tables()
     known = {
@@ -175,7 +178,7 @@ def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
             else "parameters has no in_proj_weight",
             expected="the names of torch.nn.MultiheadAttention: " + ", ".join(sorted(known)),
             found=", ".join(list(state)[:6]),
-            subject=subject,
+            subject="parameters",
         )
     if "in_proj_weight" in state:
         packed = state["in_proj_weight"]
@@ -183,17 +186,17 @@ def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
             raise InputError(
                 f"in_proj_weight has the shape {by(packed.shape)}",
                 expected="(3·d × d): query, key and value tables on top of each other",
-                subject=subject,
+                subject="parameters",
             )
         parts: list[Any] = np.split(packed, 3)
     else:
-        parts = [_table(state, f"{letter}_proj_weight", subject) for letter in "qkv"]
+        parts = [_table(state, f"{letter}_proj_weight") for letter in "qkv"]
     tables.weights = {name: part.T for name, part in zip(NAMES, parts, strict=False)}
-    _check_vectors(state, [part.shape[0] for part in parts], subject)
+    _check_vectors(state, [part.shape[0] for part in parts])
     if "in_proj_bias" in state:
         biases = np.split(state["in_proj_bias"], 3)
         tables.biases = dict(zip(NAMES, biases, strict=False))
-    tables.weights["output"] = _table(state, "out_proj.weight", subject).T
+    tables.weights["output"] = _table(state, "out_proj.weight").T
     if "out_proj.bias" in state:
         tables.biases["output"] = state["out_proj.bias"]
     for name, letter in (("extra_key", "k"), ("extra_value", "v")):
@@ -202,14 +205,14 @@ def attention_tables(state: Mapping[str, Tensor], subject: str) -> Tables:
     return tables
 
 
-def _check_vectors(state: Mapping[str, Tensor], widths: list[int], subject: str) -> None:
+def _check_vectors(state: Mapping[str, Tensor], widths: list[int]) -> None:
     """Biases, and the extra key and value, are as wide as the projections that they go with."""
     if ("bias_k" in state) != ("bias_v" in state):
         raise InputError(
             "parameters has one of bias_k and bias_v",
             expected="both, or neither",
             found=next(name for name in ("bias_k", "bias_v") if name in state),
-            subject=subject,
+            subject="parameters",
         )
     sizes = {"in_proj_bias": sum(widths), "bias_k": widths[1], "bias_v": widths[2]}
     for name, size in sizes.items():
@@ -218,22 +221,22 @@ def _check_vectors(state: Mapping[str, Tensor], widths: list[int], subject: str)
                 f"{name} has the shape {by(state[name].shape)}",
                 expected=f"{size} numbers, as many as the projections make",
                 found=str(state[name].size),
-                subject=subject,
+                subject="parameters",
             )
 
 
-def _table(state: Mapping[str, Tensor], name: str, subject: str) -> Tensor:
+def _table(state: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in state:
         raise InputError(
             f"parameters has no {name}",
             expected=name,
             found=", ".join(list(state)[:6]),
-            subject=subject,
+            subject="parameters",
         )
     if state[name].ndim != 2:
         raise InputError(
             f"{name} has the shape {by(state[name].shape)}",
             expected="a table (d_out × d_in)",
-            subject=subject,
+            subject="parameters",
         )
     return state[name]

@@ -123,9 +123,9 @@ def no_member(path: Path, name: str, names: Iterable[str], place: Place | None) 
     )
 
 
-def refuse_oversize(noun: str, needed: int, allowed: int | None = None) -> None:
-    """Raise `LimitError` if reading needs more bytes than allowed (what is free by default)."""
-    allowed = free_memory() if allowed is None else allowed
+def refuse_oversize(noun: str, needed: int) -> None:
+    """Raise `LimitError` if reading needs more bytes of memory than are free."""
+    allowed = free_memory()
     if needed > allowed:
         raise LimitError(
             f"reading {noun} takes {needed} bytes of memory",

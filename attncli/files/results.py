@@ -7,8 +7,9 @@ not only the numbers; files of tensors say their type instead.
 import csv
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from yaml.events import MappingEndEvent, MappingStartEvent, ScalarEvent, Sequenc
 
 from attncli.errors import InputError, Place
 from attncli.files.cells import NUMBER, number
-from attncli.files.problem import ARCHIVES, TEXT_SUFFIXES
+from attncli.files.problem import TEXT_SUFFIXES
 from attncli.files.reading import no_member, opened, refuse_oversize
-from attncli.files.schema import FOREIGN
+from attncli.files.schema import ARCHIVES, FOREIGN, TABLES
+from attncli.files.tables import read_texts
 from attncli.files.tensors import NAMED, load, members
 from attncli.files.yaml import Cursor, quoted, read
 
@@ -67,7 +69,7 @@ def read_results(reference: str) -> dict[str, Result]:
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         found = _document(path)
-    elif suffix in (".csv", ".tsv"):
+    elif suffix in TABLES:
         found = _csv(path)
     elif suffix in ARCHIVES:
         loaded = {key: load(f"{path}:{key}", Path()).array for key in members(path)}
@@ -213,11 +215,9 @@ def _numbers(flat: list[str], shape: tuple[int, ...], name: str, path: Path) -> 
             )
         values[i] = number(text)
         if np.isfinite(values[i]):
-            mantissa, _, exponent = text.lower().partition("e")
-            decimals = len(mantissa.partition(".")[2])
-            halves[i] = 0.5 * 10.0 ** (int(exponent or 0) - decimals)
-            n_full += len(mantissa.replace(".", "").strip("+-").strip("0")) >= FULL
-    if n_full:
+            halves[i], n_digits = _half_digit(text)
+            n_full += n_digits >= FULL
+    if n_full and halves.any():
         # The shortest text of 0.5 has one digit, beside numbers that have all of theirs.
         halves[:] = halves[halves > 0].min()
     return Result(
@@ -228,6 +228,18 @@ def _numbers(flat: list[str], shape: tuple[int, ...], name: str, path: Path) -> 
     )
 
 
+def _half_digit(text: str) -> tuple[float, int]:
+    """Half of the last digit of a number, and how many significant digits it has.
+
+    `float` reads the half, too: an exponent can have any length. That of a zero says nothing.
+    """
+    mantissa, _, exponent = text.lower().partition("e")
+    whole, _, decimals = mantissa.lstrip("+-").partition(".")
+    digits = (whole + decimals).strip("0")
+    power = exponent if digits else ""
+    return float(f"0.{'0' * len(decimals)}5e{power or 0}"), len(digits)
+
+
 # --- CSV
 
 
@@ -235,16 +247,20 @@ def _csv(path: Path) -> dict[str, Result]:
     """The long CSV that `attend` writes (`step, …, value`), or a table."""
     with opened(path, Place(str(path))) as file:
         head = file.readline().decode("utf-8-sig", "replace")
-        rest = file.read()
-    columns = next(csv.reader([head]), [])
+        rest = file.read().decode("utf-8", "replace")
+    try:
+        columns = next(csv.reader([head]), [])
+    except csv.Error:
+        columns = []  # of another delimiter, it can be one long cell
     if "step" not in columns or "value" not in columns:
         table = load(str(path), Path(), Place(str(path))).array
-        texts = _table_texts(path, table.shape)
-        return {"": _numbers(texts, table.shape, path.name, path) if texts else _tensor(table)}
+        texts = read_texts(path)
+        plain = all(map(NUMBER.fullmatch, texts))
+        return {"": _numbers(texts, table.shape, path.name, path) if plain else _tensor(table)}
     axes = [column for column in columns[: columns.index("value")] if column != "step"]
     steps: dict[str, dict[tuple[int, ...], str]] = {}
     used: dict[str, tuple[str, ...]] = {}
-    for line, row in enumerate(csv.reader(rest.decode("utf-8", "replace").splitlines()), 2):
+    for line, row in _rows(rest, path, 2):
         if not row:
             continue
         cells = dict(zip(columns, row, strict=False))
@@ -263,10 +279,22 @@ def _csv(path: Path) -> dict[str, Result]:
     }
 
 
+def _rows(text: str, path: Path, first: int) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a text whose lines are numbered from `first`, each with a number."""
+    reader = csv.reader(text.splitlines())
+    try:
+        yield from enumerate(reader, first)
+    except csv.Error as error:
+        raise InputError(
+            f"this line is no row of a table: {error}",
+            place=Place(str(path), first + reader.line_num - 1),
+        ) from None
+
+
 def _placed(cells: Mapping[tuple[int, ...], str], name: str, path: Path) -> Result:
     ranks = {len(place) for place in cells}
     shape = tuple(max(places) + 1 for places in zip(*cells, strict=False))
-    whole = len(ranks) == 1 and len(cells) == int(np.prod(shape, dtype=np.int64))
+    whole = len(ranks) == 1 and len(cells) == prod(shape)
     if not whole or any(n < 0 for place in cells for n in place):
         raise InputError(
             f"{quoted(name)} has not one value for each of its places",
@@ -276,17 +304,3 @@ def _placed(cells: Mapping[tuple[int, ...], str], name: str, path: Path) -> Resu
         )
     texts = [cells[place] for place in np.ndindex(shape)]
     return _numbers(texts, shape, name, path)
-
-
-def _table_texts(path: Path, shape: tuple[int, ...]) -> list[str]:
-    """The cells of a table as they were written; none where its form is not a plain one."""
-    with opened(path) as file:
-        text = file.read().decode("utf-8-sig", "replace")
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in text else ","
-    rows: Iterable[list[str]] = csv.reader(text.splitlines(), delimiter=delimiter)
-    cells = [[cell.strip() for cell in row] for row in rows if any(row)][-shape[0] :]
-    flat = [cell for row in cells for cell in row[len(row) - shape[1] :]]
-    if delimiter == ";":
-        flat = [cell.replace(",", ".") for cell in flat]
-    plain = len(flat) == shape[0] * shape[1] and all(NUMBER.fullmatch(cell) for cell in flat)
-    return flat if plain else []

@@ -10,9 +10,9 @@ from attncli.core.attention import Attention
 from attncli.core.rotary import Rotary, angles
 from attncli.core.shapes import by
 from attncli.errors import InputError
-from attncli.files.masks import Masking
+from attncli.files.masks import Masking, fits
 from attncli.files.types import Entry
-from attncli.files.vectors import Source, Tensor
+from attncli.files.vectors import Source, Tensor, refuse_nonfinite
 
 
 def rotary(source: Source, bare: Attention, masking: Masking) -> Rotary | None:
@@ -39,6 +39,8 @@ def _given(source: Source, rope: Mapping[str, Entry]) -> tuple[Tensor, Tensor] |
     cos, sin = tables
     assert cos is not None
     assert sin is not None
+    refuse_nonfinite("rope.cos", cos)
+    refuse_nonfinite("rope.sin", sin)
     if cos.shape != sin.shape or cos.ndim < 2:
         raise InputError(
             f"rope.cos has the shape {by(cos.shape)}, rope.sin {by(sin.shape)}",
@@ -84,19 +86,28 @@ class _Turns:
     width: int
 
     def of(self, side: str, n: int) -> tuple[Tensor, Tensor]:
-        positions = self._positions(side, n)
-        if self.given is not None and self.given[0].ndim > 2 and positions is None:
-            cos, sin = (self._direct(table, side, n) for table in self.given)
-        else:
-            if positions is None:
-                positions = self._places(side, n)
-            if self.given is not None:
-                cos, sin = self._looked_up(positions)
-            else:
-                base = self.rope["base"].value if "base" in self.rope else 10000.0
-                turned = angles(positions.astype(np.float64), self.width, base, np)
-                cos, sin = np.cos(turned), np.sin(turned)
+        """Those of `n` vectors of a side, in the computing type."""
+        cos, sin = self._turns(side, n)
         return cos.astype(self.bare.dtype), sin.astype(self.bare.dtype)
+
+    def _turns(self, side: str, n: int) -> tuple[Tensor, Tensor]:
+        positions = self._positions(side, n)
+        if self.given is not None and self.given[0].ndim > 2:
+            if positions is not None:
+                raise InputError(
+                    "rope.positions choose rows of a table, and rope.cos has more axes",
+                    hint="cos and sin of one vector after the other need no positions",
+                    subject="rope",
+                )
+            cos, sin = self.given
+            return self._direct(cos, side, n), self._direct(sin, side, n)
+        if positions is None:
+            positions = self._places(side, n)
+        if self.given is not None:
+            return self._looked_up(positions, *self.given)
+        base = self.rope["base"].value if "base" in self.rope else 10000.0
+        turned = angles(positions.astype(np.float64), self.width, base, np)
+        return np.cos(turned), np.sin(turned)
 
     def _places(self, side: str, n: int) -> Tensor:
         """Where the vectors stand: keys after the cache, queries as aligned (rule 5)."""
@@ -113,19 +124,28 @@ class _Turns:
                 hint="positions: […] chooses rows of a (positions × width/2) table",
                 subject="rope",
             )
+        lead = self.masking.batch
+        if table.ndim != len(lead) + 2 or not fits(table.shape[:-2], lead):
+            raise InputError(
+                f"rope.cos has the shape {by(table.shape)}",
+                expected=f"{by((*lead, n, self.width // 2))}, or (positions × width/2)",
+                found=by(table.shape),
+                subject="rope",
+            )
         return self._beside_heads(table, 2)
 
-    def _looked_up(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.given is not None
-        rows, n_rows = positions.astype(np.int64), self.given[0].shape[0]
-        if rows.min() < 0 or rows.max() >= n_rows or not np.array_equal(rows, positions):
+    def _looked_up(self, positions: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        n_rows = cos.shape[0]
+        whole = np.array_equal(positions, np.trunc(positions))
+        if positions.min() < 0 or positions.max() >= n_rows or not whole:
             raise InputError(
                 f"rope.cos has {n_rows} rows",
                 expected=f"whole positions from 0 to {n_rows - 1}",
                 found=f"{positions.min():g} to {positions.max():g}",
                 subject="rope",
             )
-        return self.given[0][rows], self.given[1][rows]
+        rows = positions.astype(np.int64)
+        return cos[rows], sin[rows]
 
     def _positions(self, side: str, n: int) -> Tensor | None:
         """`positions` of one side, `(n)` or `(batch [1] n)`; None where the file is silent."""
@@ -136,8 +156,10 @@ class _Turns:
             return None
         array = self.source.tensor("rope", entry)
         assert array is not None
+        refuse_nonfinite("rope.positions", array)
         lead = self.masking.batch
-        if array.ndim not in (1, 1 + len(lead)) or array.shape[-1] != n:
+        one_each = array.ndim in (1, 1 + len(lead)) and array.shape[-1] == n
+        if not one_each or not fits(array.shape, (*lead, n)):
             raise InputError(
                 f"rope.positions has the shape {by(array.shape)}, there are {n} {side} vectors",
                 expected=f"one position a vector, ({n})"

@@ -41,7 +41,7 @@ class Type(ABC):
         """The value of a Python object, by the same rules."""
 
     def fits(self, event: Event) -> bool:
-        """Whether a value that begins so can only be meant as this type."""
+        """Whether a value that begins so may be meant as this type."""
         return isinstance(event, ScalarEvent)
 
 
@@ -262,6 +262,7 @@ class Bounds(Type):
 
 
 def kind_of(event: Event) -> str:
+    """What stands there, in a message: the text itself, "empty", "a list" or "a mapping"."""
     if isinstance(event, ScalarEvent):
         return quoted(event.value) if event.value.strip() else "empty"
     return "a mapping" if isinstance(event, MappingStartEvent) else "a list"
@@ -277,15 +278,18 @@ def wrong(kind: Type, text: str, name: str, hint: str = "") -> InputError:
 
 
 def refuse(kind: Type, value: Any, place: Place | None, name: str, hint: str = "") -> NoReturn:
+    """Raise `wrong` for a Python object, which shows its type."""
     shown = value if isinstance(value, str) else f"{type(value).__name__} {value!r}"
     raise wrong(kind, shown, name, hint).at(place)
 
 
 def is_truth(value: Any) -> bool:
-    return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")
+    """Whether a value is Python's or NumPy's true or false; NumPy is not imported for it."""
+    return type(value).__name__ == "bool"
 
 
 def did_you_mean(text: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """The hint that names the nearest of some names; "" where none is near."""
     by_lower = {name.lower(): name for name in names}
     if len(text) > 3 * max(map(len, by_lower), default=0):
         return ""  # too long to be near, and a long text takes difflib a hundred times its size
@@ -296,6 +300,7 @@ def did_you_mean(text: str, names: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def either(names: Iterable[str]) -> str:
+    """`a, b or c`."""
     *most, last = names
     comma = "," if any(" " in name for name in names) else ""
     return f"{', '.join(most)}{comma} or {last}" if most else last

@@ -78,9 +78,11 @@ DECODER = ("decoder",)
 CONVOLUTION = ("convolution",)
 LAYOUTS = ("heads-first", "tokens-first", "sequence-first")
 IMAGE_LAYOUTS = ("hwc", "chw")
-PICTURES = (".png", ".jpg", ".jpeg")
-"""Suffixes of pictures."""
 LAYER_LAYOUTS = ("heads-first", "sequence-first")
+ARCHIVES = (".npz", ".safetensors")
+TABLES = (".csv", ".tsv")
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Suffixes of files of many tensors, of tables and of pictures."""
 
 LABELLED = ("query", "key", "feature", "class")
 """Axes whose places can have labels; class is what a head makes of a class token."""
@@ -225,18 +227,8 @@ KEYS: dict[str, Key] = {
             kinds=("attention", *LAYERS),
             flag=True,
         ),
-        Key(
-            "key_mask",
-            MASK,
-            "(batch… n_keys): which keys are real",
-            kinds=("attention", *LAYERS),
-        ),
-        Key(
-            "source_mask",
-            MASK,
-            "a decoder's mask of (n_queries n_source) pairs",
-            kinds=DECODER,
-        ),
+        Key("key_mask", MASK, "(batch… n_keys): which keys are real", kinds=("attention", *LAYERS)),
+        Key("source_mask", MASK, "a decoder's mask of (n_queries n_source) pairs", kinds=DECODER),
         Key(
             "source_key_mask",
             MASK,
@@ -257,7 +249,11 @@ KEYS: dict[str, Key] = {
             "real keys: a number, (batch…) or (batch… n_queries)",
             flag=True,
         ),
-        Key("past", Mapping({"key": TENSOR, "value": TENSOR}), "a cache in front of the keys"),
+        Key(
+            "past",
+            Mapping({"key": TENSOR, "value": TENSOR}),
+            "a cache in front of the keys and values, {key: …, value: …}, each (… kv_heads n d)",
+        ),
         Key(
             "bias",
             OneOf(Mapping({"alibi": Boolean(), "relative": TENSOR}), TENSOR),
@@ -364,12 +360,12 @@ KEYS: dict[str, Key] = {
         Key("stride", COUNT, "how far pixels of the result are apart", "1", CONVOLUTION),
         Key(
             "sharpness",
-            Number(above=0),
+            POSITIVE,
             "α of the heads that play the kernel: the larger, the nearer to the convolution",
             "46",
             CONVOLUTION,
         ),
-        Key("zero_norm", Choice(("error", "zero")), "the cosine of a zero vector", "error"),
+        Key("zero_norm", Choice(("error", "zero")), "what the cosine of a zero vector is", "error"),
         Key("allow_nonfinite", Boolean(), "let NaN and infinity into the vectors", "false", ALL),
         Key(
             "dialect",
@@ -386,7 +382,14 @@ KEYS: dict[str, Key] = {
             kinds=ALL,
             flag=True,
         ),
-        Key("notation", Choice(("rows", "columns")), "how tables lie", "rows", ALL, flag=True),
+        Key(
+            "notation",
+            Choice(("rows", "columns")),
+            "whether the vectors of a table are its rows or its columns",
+            "rows",
+            ALL,
+            flag=True,
+        ),
     )
 }
 

@@ -20,7 +20,14 @@ from pathlib import Path
 from threading import Lock
 
 from attncli.errors import OutputError
-from attncli.files.commit import aside_name, exists, failure, put_in_place, sync_directory
+from attncli.files.commit import (
+    aside_name,
+    exists,
+    failure,
+    mode_of,
+    put_in_place,
+    sync_directory,
+)
 from attncli.files.snapshot import SMALL, hash_of
 
 MARK = 16
@@ -79,7 +86,10 @@ class Stage:
 
     def adopt(self, path: Path, digest: str, *, force: bool) -> bool:
         """Take over a file that an earlier run left aside whole; False where there is none."""
-        target, _ = _target(path)
+        try:
+            target, _ = _target(path)
+        except OSError:
+            return False  # who writes it again will hear why
         aside = _aside(target, digest)
         if hash_of(Path(aside)) != digest:
             return False
@@ -124,17 +134,22 @@ def clear(paths: Iterable[Path]) -> None:
                     os.unlink(entry.path)
 
 
-def _target(path: Path | str) -> tuple[str, int | None]:
+def _target(path: Path) -> tuple[str, int | None]:
     """The file itself where the path is a link, and its permissions if it is there."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return str(path), None
+    target = str(path)
     if stat.S_ISLNK(mode):
-        return _target(os.path.realpath(path))
+        target = os.path.realpath(path)
+        there = mode_of(Path(target))  # not by ourselves: links can go round in a circle
+        if there is None:
+            return target, None
+        mode = there
     if not stat.S_ISREG(mode):
-        raise OutputError(f"cannot write {path}: it is not an ordinary file")
-    return str(path), stat.S_IMODE(mode) & 0o777
+        raise OutputError(f"cannot write {target}: it is not an ordinary file")
+    return target, stat.S_IMODE(mode) & 0o777
 
 
 def _aside(target: str, digest: str) -> str:

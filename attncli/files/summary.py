@@ -24,11 +24,11 @@ class Summary:
     """Elements in each of `BINS` equal bins from least to greatest."""
 
 
-@np.errstate(over="ignore")
+@np.errstate(over="ignore", invalid="ignore")
 def summarize(array: Tensor) -> Summary:
     """The summary of an array; `least`, `greatest` and `mean` are None where nothing is finite.
 
-    A range or a sum beyond float64 is infinite.
+    A range or a sum beyond float64 is infinite; the mean of sums beyond it on both sides is NaN.
     """
     flat = array.reshape(-1)
     least, greatest, total, n_nan, n_infinite = np.inf, -np.inf, 0.0, 0, 0

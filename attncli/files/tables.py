@@ -11,6 +11,7 @@ import io
 import re
 from array import array as packed
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import inf, isinf, nan
@@ -26,7 +27,6 @@ from attncli.files.yaml import quoted
 
 LARGEST = 256 * 1024 * 1024
 """Bytes of a table; larger ones belong in NPY."""
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 SEPARATOR_LINE = re.compile(r"sep=([,;\t])", re.IGNORECASE)
 ENDLESS = re.compile(r"([-+]?)\.?inf(?:inity)?", re.IGNORECASE)
 NOT_A_NUMBER = re.compile(r"[-+]?\.?nan", re.IGNORECASE)
@@ -60,6 +60,18 @@ def read_table(path: Path, place: Place | None = None) -> Table:
     cells; empty cells and rows at the end are left out. `place` is where the reference to the file
     stands. Raises `InputError` with line and column, and `LimitError` over 256 MiB.
     """
+    with _opened(path, place) as reader:
+        return reader.table()
+
+
+def read_texts(path: Path) -> list[str]:
+    """The cells of a table that `read_table` takes as they are written, with decimal points."""
+    with _opened(path, None) as reader:
+        return reader.texts()
+
+
+@contextmanager
+def _opened(path: Path, place: Place | None) -> "Iterator[Reader]":
     with opened(path, place) as file:
         content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
@@ -67,7 +79,7 @@ def read_table(path: Path, place: Place | None = None) -> Table:
                 f"the table is larger than {LARGEST >> 20} MiB",
                 hint="keep large tensors in NPY files",
             )
-        return Reader(str(path), content, path.suffix.lower() == ".tsv").table()
+        yield Reader(str(path), content, path.suffix.lower() == ".tsv")
 
 
 def write_table(
@@ -130,6 +142,12 @@ class Reader:
                 labels.append(_label(row.cells[0]))
         values = np.frombuffer(cells).reshape(-1, self.width - skipped)
         return Table(values.astype(np.bool_) if self.holds_truth else values, (*labels,), columns)
+
+    def texts(self) -> list[str]:
+        self._survey()
+        rows = islice(self._rows(), int(self.has_header), self.n_rows)
+        cells = (cell for row in rows for cell in row.cells[int(self.has_labels) : self.width])
+        return [cell.replace(",", ".") if self.delimiter == ";" else cell for cell in cells]
 
     def _survey(self) -> None:
         """Find the size of the table, and whether it has labels; keep no row."""

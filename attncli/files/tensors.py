@@ -13,7 +13,7 @@ from attncli.errors import InputError, Place
 from attncli.files import npz, safetensors
 from attncli.files.npy import Header, npy_header, read_npy
 from attncli.files.reading import no_member, opened
-from attncli.files.schema import PICTURES
+from attncli.files.schema import ARCHIVES, PICTURES, TABLES
 from attncli.files.tables import read_table
 from attncli.files.yaml import quoted
 
@@ -27,8 +27,7 @@ class Archive(Protocol):
     ) -> np.ndarray[Any, np.dtype[Any]]: ...
 
 
-ARCHIVES: dict[str, Archive] = {".npz": npz, ".safetensors": safetensors}
-TABLES = (".csv", ".tsv")
+READERS: dict[str, Archive] = {".npz": npz, ".safetensors": safetensors}
 SUFFIXES = (".npy", *ARCHIVES, *TABLES, *PICTURES)
 NAMED = re.compile(
     r"(?P<path>.*?\.(?:npy|npz|safetensors|csv|tsv|png|jpe?g)):(?P<name>.*)", re.I | re.S
@@ -98,7 +97,7 @@ def members(path: Path, place: Place | None = None) -> dict[str, Header]:
     """
     suffix = path.suffix.lower()
     if suffix in ARCHIVES:
-        return ARCHIVES[suffix].members(path, place)
+        return READERS[suffix].members(path, place)
     if suffix == ".npy":
         return {path.stem: npy_header(path, place)}
     if suffix in TABLES:
@@ -158,7 +157,7 @@ def _joined(base: Path, name: str) -> Path:
 def _member(
     path: Path, suffix: str, name: str | None, place: Place | None
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    archive = ARCHIVES[suffix]
+    archive = READERS[suffix]
     if name is not None:
         return archive.read_member(path, name, place)
     names = list(archive.members(path, place))

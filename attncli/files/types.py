@@ -133,14 +133,15 @@ class Tensor(Type):
         return isinstance(event, ScalarEvent | SequenceStartEvent)
 
     def _single(self, text: str, plain: bool, name: str) -> Any:
-        if plain and (NUMBER.fullmatch(text) and not (isinf(number(text)) and text[-1].isdigit())):
+        value: float | bool | None = None
+        if plain and NUMBER.fullmatch(text) and not (isinf(number(text)) and text[-1].isdigit()):
+            value = number(text)
+        elif plain and self.booleans:
+            value = TRUTH.get(text)
+        if value is not None:
             import numpy as np
 
-            return np.array(number(text))
-        if plain and self.booleans and text in TRUTH:
-            import numpy as np
-
-            return np.array(TRUTH[text])
+            return np.array(value)
         hint = truth_advice(text) if self.booleans else ""
         hint = hint or ("a table stands in brackets" if text in TRUTH else advice(text))
         if not plain and text.strip():
@@ -242,7 +243,7 @@ class ListOf(Type):
         values: list[Any] = []
         keys = list(cursor.keys)
         while not isinstance(cursor.peek(), SequenceEndEvent):
-            cursor.keys[:] = [*keys[:-1], f"{keys[-1] if keys else ''}[{len(values)}]"]
+            cursor.keys[:] = [*keys[:-1], f"{keys[-1]}[{len(values)}]"]
             values.append(self.item.read(cursor))
         cursor.keys[:] = keys
         cursor.next()

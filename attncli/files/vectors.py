@@ -20,13 +20,18 @@ ALIASES = frozenset((*VECTORS, "scores"))
 """Tensors that another tensor may name instead of a file."""
 
 
+def base_of(place: Place | None, base: Path) -> Path:
+    """The directory that a path is relative to: its file's, or of a flag the current one."""
+    return HERE if place is not None and place.is_flag else base
+
+
 @dataclass
 class Source:
     """An opened problem: its entries, and the tensors they stand for."""
 
     entries: Mapping[str, Entry]
     base: Path = field(default_factory=Path)
-    """The directory that paths of the file are relative to; those of a flag are to the current."""
+    """The directory of the file; see `base_of`."""
     table_labels: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     """Row and column labels that a table file brought along, by key."""
 
@@ -51,6 +56,11 @@ class Source:
                 chosen[key] = None if given is None else given.tolist()
         return chosen
 
+    def labels_of(self, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What a table file calls the vectors of a tensor, and their features; () for no labels."""
+        rows, columns = self.table_labels.get(key, ((), ()))
+        return (columns, rows) if self.get("notation") == "columns" else (rows, columns)
+
     def tensor(self, key: str, entry: Entry | None = None) -> Tensor | None:
         """The array of a key (or of an entry inside it), read from where it lies; None without."""
         entry = self.entries.get(key) if entry is None else entry
@@ -73,8 +83,7 @@ class Source:
     def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
         from attncli.files.tensors import load  # its readers cost a tenth of a start
 
-        base = HERE if place is not None and place.is_flag else self.base
-        loaded = load(text, base, place)
+        loaded = load(text, base_of(place, self.base), place)
         if loaded.row_labels or loaded.column_labels:
             self.table_labels[key] = (loaded.row_labels, loaded.column_labels)
         array: Tensor = loaded.array
@@ -88,21 +97,30 @@ def widest(arrays: list[Tensor]) -> str:
     return "float64" if wide else "float32"
 
 
-def cast(name: str, array: Tensor, dtype: str, *, finite: bool) -> Tensor:
-    """The array in the computing type; NaN and infinity are refused with their first place."""
+def cast(name: str, array: Tensor, dtype: str, *, allow_nonfinite: bool | None = None) -> Tensor:
+    """The array, as it is written, in the computing type.
+
+    NaN and infinity are refused with their first place, unless the key `allow_nonfinite` is true;
+    None stands for an array of which it does not speak.
+    """
     if array.dtype.kind == "b":
         raise InputError(
             f"{name} holds true and false", expected="numbers", found="booleans", subject=name
         )
     with np.errstate(over="ignore"):
         result = np.asarray(array, dtype=dtype)
-    if finite:
-        refuse_nonfinite(name, result, array)
+    if not allow_nonfinite:
+        refuse_nonfinite(name, result, array, can_be_allowed=allow_nonfinite is not None)
     return result
 
 
-def refuse_nonfinite(name: str, array: Tensor, original: Tensor | None = None) -> None:
-    """Raise `RefusedError` for the first NaN or infinity; looks part by part, copies nothing."""
+def refuse_nonfinite(
+    name: str, array: Tensor, original: Tensor | None = None, *, can_be_allowed: bool = False
+) -> None:
+    """Raise `RefusedError` for the first NaN or infinity; looks part by part, copies nothing.
+
+    `original` is the array before it was cast, if it was.
+    """
     in_order = array.T if array.flags.f_contiguous else array
     flat = in_order.reshape(-1)
     parts = range(0, flat.size, PART)
@@ -111,14 +129,14 @@ def refuse_nonfinite(name: str, array: Tensor, original: Tensor | None = None) -
     index = tuple(int(place) for place in np.argwhere(~np.isfinite(array))[0])
     place = f"[{', '.join(map(str, index))}]" if index else ""
     found = "NaN" if np.isnan(array[index]) else "infinity"
-    overflow = original is not None and bool(np.isfinite(original[index]))
-    raise RefusedError(
-        f"{name}{place} is {found}" + (f" in {array.dtype}" if overflow else ""),
-        hint="it is too large for that type: --dtype float64"
-        if overflow
-        else "mend it, or say allow_nonfinite: true (--set allow_nonfinite=true)",
-        subject=name,
-    )
+    if original is not None and np.isfinite(original[index]):
+        found = f"{found} in {array.dtype}"
+        hint = "it is too large for that type: --dtype float64"
+    elif can_be_allowed:
+        hint = "mend it, or say allow_nonfinite: true (--set allow_nonfinite=true)"
+    else:
+        hint = "mend it: allow_nonfinite speaks of vectors, not of this"
+    raise RefusedError(f"{name}{place} is {found}", hint=hint, subject=name)
 
 
 def as_rows(array: Tensor, notation: str) -> Tensor:

@@ -1,6 +1,6 @@
 """What a Vision Transformer has beside its layers: picture, embedding, class token, head."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attncli.core.heads import Linear
@@ -8,7 +8,7 @@ from attncli.core.picture import Picture
 from attncli.core.shapes import by
 from attncli.errors import InputError
 from attncli.files.images import as_vectors, is_picture, picture
-from attncli.files.vectors import Source, Tensor, as_rows, cast
+from attncli.files.vectors import Source, Tensor, as_rows, cast, refuse_nonfinite
 
 LINEARS = ("embedding", "pooler", "head")
 
@@ -41,6 +41,7 @@ class Vision:
                         expected="a table (d_in d_out)" if part == "weight" else "one vector",
                         subject=key,
                     )
+                refuse_nonfinite(f"{key}.{part}", table)
                 turned = as_rows(table, "columns") if columns and part == "weight" else table
                 vision.tables[f"{key}.{part}"] = turned
         token = source.tensor("class_token")
@@ -48,7 +49,7 @@ class Vision:
             vision.tables["class_token"] = token.reshape(-1) if token.ndim == 2 else token
         if is_picture(source, "input", given):
             made = picture(source, "input", given)
-            vision.made = Picture(made.pixels, made.patch, skip=int(token is not None))
+            vision.made = replace(made, skip=int(token is not None))
         return vision
 
     @property
@@ -63,9 +64,7 @@ class Vision:
 
     def parts(self, dtype: str) -> dict[str, Any]:
         """The fields of a `VisionTransformer` in the computing type."""
-        arrays = {
-            name: cast(name, array, dtype, finite=True) for name, array in self.tables.items()
-        }
+        arrays = {name: cast(name, array, dtype) for name, array in self.tables.items()}
         linears = {
             key: Linear(arrays[f"{key}.weight"], arrays.get(f"{key}.bias"))
             for key in LINEARS

@@ -63,7 +63,6 @@ class Cursor:
         self._lines: list[str] = []
         self._ahead: Event | None = None
         self._depth = 0
-        self._text = self._original = ""
         self._original = self._decoded(text)
         self._text = _without_json_habits(self._original)
         # libyaml takes tabs in places where its twin does not: the twin reads what has any.

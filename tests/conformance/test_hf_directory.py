@@ -100,7 +100,13 @@ def test_transparency_is_refused(model: Path) -> None:
             normalised(model, np.ones((2, 2, channels), dtype=np.uint8))
 
 
-@pytest.mark.parametrize("numbers", [[1, 1], [1, 1, 1, 1], [1, 0, 1], [1, "1", 1], 0.5, "x" * 99])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        *([1, 1], [1, 1, 1, 1], [1, 0, 1], [1, "1", 1], 0.5, "x" * 99),
+        *([1, 10**400, 1], [1, 1e-300, 1], [1e300] * 3, [np.nan] * 3, [True] * 3),
+    ],
+)
 @pytest.mark.parametrize("key", ["image_mean", "image_std"])
 def test_mean_and_deviation_are_three_positive_numbers(
     key: str, numbers: object, model: Path
@@ -111,6 +117,15 @@ def test_mean_and_deviation_are_three_positive_numbers(
     assert caught.value.what == f"{key} is {str(numbers)[:60]}"
     assert caught.value.expected == "three positive numbers"
     assert Path(str(caught.value.place)).name.startswith("preprocessor_config.json")
+
+
+@pytest.mark.parametrize("factor", [0, -1, 10**400, 1e-300, np.nan, np.inf, True])
+def test_a_factor_that_no_picture_survives_is_refused(factor: object, model: Path) -> None:
+    changed(model, "preprocessor_config.json", rescale_factor=factor)
+    with pytest.raises(AttncliError) as caught:
+        normalised(model, PIXELS)
+    assert caught.value.what == f"rescale_factor is {str(factor)[:40]}"
+    assert caught.value.expected == "a positive number"
 
 
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
@@ -149,6 +164,13 @@ def test_labels_of_the_problem_stand_beside_those_of_the_classes(model: Path) ->
 def test_a_plain_model_has_no_classes(model: Path) -> None:
     changed(model, id2label={"0": "no"})
     assert attend(problem(model)).labels.given("class") == ()
+
+
+@classified
+def test_a_class_of_a_number_without_end(model: Path) -> None:
+    changed(model, id2label={"9" * 5000: "endless", "1": "b", "2": "c", "3": "d", "4": "e"})
+    labels = attend(problem(model)).labels
+    assert labels.given("class") == ("endless", "b", "c", "d", "e")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +219,10 @@ def load_source(model: Path) -> Source:
         ({"num_attention_heads": "4" * 50}, f"num_attention_heads is {'4' * 40}", "a positive"),
         ({"layer_norm_eps": 0}, "layer_norm_eps is 0", "a positive number"),
         ({"layer_norm_eps": [1]}, "layer_norm_eps is [1]", "a positive number"),
+        ({"layer_norm_eps": np.nan}, "layer_norm_eps is nan", "a positive number"),
+        ({"layer_norm_eps": np.inf}, "layer_norm_eps is inf", "a positive number"),
+        ({"layer_norm_eps": 10**400}, f"layer_norm_eps is 1{'0' * 39}", "a positive number"),
+        ({"patch_size": 10**400}, f"patch_size is 1{'0' * 39}", "a positive number"),
         ({"num_hidden_layers": 1001}, "num_hidden_layers is 1001", ""),
         ({"num_hidden_layers": 1000}, "the checkpoint has no tensor encoder.layer.2.", "the 16008"),
         ({"num_hidden_layers": 3}, "the checkpoint has no tensor encoder.layer.2.", "the 56 "),

@@ -11,6 +11,7 @@ from attncli import attend
 from attncli.commands.boundary import run
 from attncli.errors import InputError
 from attncli.files import convert
+from attncli.files.problem import read_entries
 from tests import problem_file
 
 RANDOM = np.random.default_rng(7)
@@ -219,6 +220,41 @@ def test_a_problem_is_written_to_be_read(tmp_path: Path) -> None:
     for suffix, more in {"yaml": key, "json": ""}.items():
         (tmp_path / "p.yaml").write_text("title: é\nquery: [[1, 2]]\n" + more, encoding="utf-8")
         assert convert._document(str(tmp_path / "p.yaml"), f".{suffix}") == WRITTEN[suffix]
+
+
+ODD = [
+    "😀",
+    "a: b",
+    "# a",
+    "",
+    "-",
+    "<<",
+    "007",
+    '"',
+    "\\",
+    "\n",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\U000e0041",
+]
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_odd_texts_and_names_are_read_back(suffix: str, tmp_path: Path) -> None:
+    texts = [*ODD[:3], *ODD[4:]]
+    problem = {
+        "title": "".join(ODD),
+        "labels": {"feature": texts},
+        "parameters": {name: [1.0] for name in ODD},
+    }
+    (tmp_path / "p.json").write_text(json.dumps(problem), encoding="utf-8")
+    path = tmp_path / f"out.{suffix}"
+    path.write_text(convert._document(str(tmp_path / "p.json"), f".{suffix}"), encoding="utf-8")
+    entries = read_entries(str(path))
+    assert entries["title"].value == problem["title"]
+    assert entries["labels"].value["feature"].value == tuple(texts)
+    assert [*entries["parameters"].value] == ODD
 
 
 def test_names_that_are_no_keys_are_listed(tmp_path: Path) -> None:

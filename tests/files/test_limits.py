@@ -151,10 +151,11 @@ def test_reading_a_picture_takes_forty_bytes_a_pixel(
     assert asked == [("the picture", 40 * size[0] * size[1])]
 
 
-def test_memory_that_just_suffices() -> None:
-    reading.refuse_oversize("it", 8, 8)
+def test_memory_that_just_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "free_memory", lambda: 8)
+    reading.refuse_oversize("it", 8)
     with pytest.raises(LimitError) as caught:
-        reading.refuse_oversize("it", 9, 8)
+        reading.refuse_oversize("it", 9)
     assert caught.value.what == "reading it takes 9 bytes of memory"
     assert (caught.value.expected, caught.value.found) == ("at most 8", "9")
 

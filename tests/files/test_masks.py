@@ -209,7 +209,7 @@ def test_without_a_batch_a_list_of_lengths_is_one_a_query() -> None:
     np.testing.assert_array_equal(seen(None, None, key_lengths=lengths), wanted)
 
 
-@pytest.mark.parametrize("lengths", [-1, M + 1, [0, M + 1], [-1, 0], 2.5])
+@pytest.mark.parametrize("lengths", [-1, M + 1, [0, M + 1], [-1, 0], 2.5, np.inf, np.nan, 1e300])
 def test_lengths_beyond_the_keys_are_refused(lengths: object) -> None:
     with pytest.raises(InputError, match="key_lengths"):
         seen(key_lengths=lengths)

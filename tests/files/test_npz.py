@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from attncli.errors import AttncliError, InputError, LimitError, Place
-from attncli.files.npz import members, read_member, read_members, write_npz
+from attncli.files import reading
+from attncli.files.npz import members, read_member, write_npz
 
 QUERY = np.arange(6, dtype=np.float32).reshape(2, 3)
 KEY = np.arange(15.0).reshape(5, 3)
@@ -22,6 +23,10 @@ KEY = np.arange(15.0).reshape(5, 3)
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def all_of(path: Path) -> dict[str, np.ndarray]:
+    return {name: read_member(path, name) for name in members(path)}
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -70,7 +75,7 @@ def test_every_archive_comes_back(arrays: dict[str, np.ndarray], compressed: boo
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compressed else 0) as file:
         for name, array in arrays.items():
             file.writestr(name + ".npy", npy(array))
-    read = read_members(path)
+    read = all_of(path)
     assert list(read) == list(arrays) == list(members(path))
     for name, array in arrays.items():
         np.testing.assert_array_equal(read[name], array)
@@ -118,7 +123,7 @@ def test_damage_is_refused_or_harmless(compressed: bool, data: st.DataObject) ->
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.sampled_from([len(content)] * 3 + [*range(99)]))])
-    for use in (members, read_members):
+    for use in (members, all_of):
         error = refusal(use, path)
         assert error is None or (error.place == Place("p.npz") and error.exit_code in (3, 6))
 
@@ -134,16 +139,20 @@ def test_other_files_in_an_archive_are_left_alone() -> None:
     np.testing.assert_array_equal(read_member(path, "a/b"), QUERY)
 
 
-def test_sizes_are_summed_before_anything_is_read() -> None:
+def test_the_size_is_held_against_the_memory_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     path = archive({"query.npy": npy(QUERY), "key.npy": npy(KEY)})
-    assert len(read_members(path, max_bytes=24 + 120)) == 2
-    assert read_member(path, "query", max_bytes=24).size == 6
+    monkeypatch.setattr(reading, "free_memory", lambda: 120)
+    assert read_member(path, "query").size == 6
+    assert read_member(path, "key").nbytes == 120
+    monkeypatch.setattr(reading, "free_memory", lambda: 119)
     with pytest.raises(LimitError) as caught:
-        read_members(path, max_bytes=24 + 120 - 1)
+        read_member(path, "key")
     assert caught.value.exit_code == 6
     assert str(caught.value) == (
-        "p.npz: error: reading query, key takes 144 bytes of memory\n"
-        "  expected at most 143, found 144\n"
+        "p.npz: error: reading key takes 120 bytes of memory\n"
+        "  expected at most 119, found 120\n"
         "hint: save large tensors as NPY files: these are mapped, not read"
     )
 
@@ -160,15 +169,16 @@ def test_a_bomb_is_refused_by_what_it_declares() -> None:
         read_member(path, "q")
 
 
-def test_a_directory_that_lies_along_with_the_header() -> None:
+def test_a_directory_that_lies_along_with_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
     header = npy(np.zeros(0))[:128].replace(b"(0,), }         ", b"(400000000,), } ")
     path = archive({"q.npy": header})
     size = struct.pack("<I", 3_200_000_128)
     content = path.read_bytes()
     at = content.index(b"PK\1\2")
     path.write_bytes(content[: at + 24] + size + content[at + 28 :])
+    monkeypatch.setattr(reading, "free_memory", lambda: 1 << 20)
     with pytest.raises(AttncliError) as caught:
-        read_member(path, "q", max_bytes=1 << 20)
+        read_member(path, "q")
     assert isinstance(caught.value, LimitError)
 
 
@@ -277,6 +287,7 @@ def test_an_array_before_the_beginning_of_the_file() -> None:
         offset = int.from_bytes(content[at : at + 4], "little")
         content[at : at + 4] = (offset + 7).to_bytes(4, "little")
     path.write_bytes(content)
-    for use in (members, read_members):
-        with pytest.raises(InputError, match="the archive is damaged"):
-            use(path)
+    with pytest.raises(InputError, match="the archive is damaged"):
+        members(path)
+    with pytest.raises(InputError, match="the archive is damaged"):
+        read_member(path, "q")

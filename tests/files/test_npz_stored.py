@@ -10,8 +10,8 @@ import pytest
 from attncli.errors import InputError
 from attncli.files import npz
 from attncli.files.npy import npy_bytes
-from attncli.files.npz import members, read_member, read_members, read_plain, write_npz
-from attncli.files.npz_stored import archive, stored
+from attncli.files.npz import members, read_member, read_plain, write_npz
+from attncli.files.npz_stored import archived, stored
 from attncli.files.reading import opened
 from attncli.files.snapshot import taking
 
@@ -48,12 +48,12 @@ def by_the_library(raw: bytes) -> dict[str, bytes] | None:
 @pytest.mark.parametrize(
     "raw",
     [
-        archive(FILES),
+        archived(FILES),
         zipped(FILES),
         zipped(FILES, comment=b"a note"),
         zipped(FILES, extra=b"\xfe\xca\x04\x00more"),
         zipped(FILES, comment=b"a note", extra=b"\xfe\xca\x04\x00more", flag_bits=0x800),
-        archive({}),
+        archived({}),
     ],
     ids=["ours", "plain", "notes", "extra", "all", "nothing"],
 )
@@ -64,7 +64,9 @@ def test_a_plain_archive_is_taken_apart(raw: bytes) -> None:
     assert list(found) in (list(FILES), [])
 
 
-@pytest.mark.parametrize("raw", [archive(FILES), zipped(FILES, comment=b"note")], ids=["ours", "n"])
+@pytest.mark.parametrize(
+    "raw", [archived(FILES), zipped(FILES, comment=b"note")], ids=["ours", "n"]
+)
 @pytest.mark.parametrize("flip", [0x01, 0x02, 0x08, 0x80, 0xFF])
 def test_a_changed_byte_is_harmless_or_left_to_the_library(raw: bytes, flip: int) -> None:
     sound = contents(raw)
@@ -119,7 +121,7 @@ def test_what_is_not_plain_is_left_to_the_library(raw: bytes) -> None:
 
 
 def test_an_archive_cut_off_anywhere_is_none() -> None:
-    raw = archive(FILES)
+    raw = archived(FILES)
     assert all(stored(raw[:stop]) is None for stop in range(len(raw)))
     assert all(stored(raw[start:]) is None for start in range(1, len(raw) - 22))
 
@@ -150,7 +152,7 @@ def test_other_letters_are_written_too() -> None:
 
 def test_a_large_archive_is_written_by_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(npz, "archive", lambda files: calls.append(files) or b"")
+    monkeypatch.setattr(npz, "archived", lambda files: calls.append(files) or b"")
     for more in (0, 1):
         arrays = {"a": np.ones((1 << 17) - 1), "b": np.ones(8 + more, np.uint8)}
         write_npz(io.BytesIO(), arrays)
@@ -176,14 +178,15 @@ ARRAY = np.arange(6.0).reshape(2, 3)
 def test_an_archive_in_a_snapshot_is_what_it_is_alone(array: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, first=ARRAY, second=array)
-    alone, headers = read_members(path), members(path)
+    headers = members(path)
+    alone = {name: read_member(path, name) for name in headers}
     with taking() as snapshot:
         for _ in (1, 2):
             assert members(path) == headers
-            for found in (read_members(path), {"second": read_member(path, "second")}):
-                for name, part in found.items():
-                    np.testing.assert_array_equal(part, alone[name])
-                    assert part.dtype == alone[name].dtype
+            for name, wanted in alone.items():
+                part = read_member(path, name)
+                np.testing.assert_array_equal(part, wanted)
+                assert part.dtype == wanted.dtype
         assert {*snapshot.hashes} == {str(path)}
         plain = read_plain(path)
     is_plain = array.dtype.kind != "b" and array.dtype.byteorder != ">"
@@ -219,7 +222,7 @@ def test_a_name_that_a_plain_archive_lacks(tmp_path: Path) -> None:
     with taking():
         assert [*members(path)] == ["a"]
         with pytest.raises(InputError, match="no tensor called b"):
-            read_members(path, ("a", "b"))
+            read_member(path, "b")
 
 
 def test_a_disk_that_fails_is_not_called_a_damaged_archive(

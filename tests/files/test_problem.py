@@ -94,6 +94,13 @@ def test_a_tensor_with_another_s_name_is_not_passed_over(name: str, hint: str) -
     assert error.hint == hint
 
 
+@pytest.mark.parametrize("names", [["image", "kernel", "class_token"], ["kernel", "image"]])
+def test_the_tensors_of_an_archive_keep_their_order(names: list[str]) -> None:
+    np.savez("a.npz", query=Q, **dict.fromkeys(names, Q))
+    assert [*sourced(("a.npz",))[0]] == ["query", *names]
+    assert refusal("a.npz").what == f"{names[0]} is no key of kind: attention"
+
+
 @pytest.mark.parametrize("n", [0, 8, 9])
 def test_an_archive_without_a_query_lists_eight_names(n: int) -> None:
     np.savez("a.npz", **{f"t{at}": Q for at in range(n)})

@@ -109,6 +109,8 @@ def test_bfloat16_is_known_by_its_name(tmp_path: Path) -> None:
         ("csv", "step,query,key,value\nscores,0,0,1\nscores,0,2,1\n", "not one value"),
         ("csv", "step,query,key,value\nscores,a,0,1\n", "no step, places and value"),
         ("csv", "step,query,key,value\nscores,-1,0,1\n", "not one value"),
+        ("csv", f"step,query,key,value\nscores,{2**64},0,1\n", "not one value"),
+        ("csv", f"step,query,key,value\nscores,0,0,{'1' * 200_000}\n", "no row of a table"),
     ],
 )
 def test_what_cannot_be_read_is_said(suffix: str, text: str, says: str, tmp_path: Path) -> None:
@@ -188,6 +190,13 @@ def test_a_value_for_each_place(lines: str, tmp_path: Path) -> None:
         ("12345678", 0.5),
         ("1.2345678", 5e-8),
         ("120000000", 0.5),
+        ("0.00", 0.005),
+        ("0e9", 0.5),
+        ("0.0e400", 0.05),
+        ("0e" + "9" * 5000, 0.5),
+        ("1e-400", 0),
+        ("1e" + "9" * 5000, 0),
+        ("1e-" + "9" * 5000, 0),
         (".inf", 0),
         ("-inf", 0),
         ("Infinity", 0),
@@ -199,6 +208,11 @@ def test_half_of_the_last_digit(text: str, half: float, tmp_path: Path) -> None:
     assert found.half_digit is not None
     np.testing.assert_allclose(found.half_digit, [[half, 0.5]], rtol=1e-12)
     assert found.blank is None
+
+
+def test_digits_of_numbers_that_are_too_small_leave_nothing_open(tmp_path: Path) -> None:
+    found = written(tmp_path / "a.yaml", "scores: [[1.23456789e-400]]\n")["scores"]
+    np.testing.assert_array_equal(np.asarray(found.half_digit), [[0]])
 
 
 @pytest.mark.parametrize(("text", "is_full"), [("12345678.9", True), ("12345678.0", False)])
@@ -249,6 +263,9 @@ def test_truth_values_and_integers_count_as_float64(tmp_path: Path) -> None:
         ("csv", "x;a\n1;2,50\n", [[0.5, 0.005]]),
         ("csv", "q,1.25,3\nr,2,4\n\n", [[0.005, 0.5], [0.5, 0.5]]),
         ("tsv", "1.0\t2\n", [[0.05, 0.5]]),
+        ("csv", '"a;b",1.0,2\nc,1,2\n', [[0.05, 0.5], [0.5, 0.5]]),
+        ("csv", "1.0,2,,\n\n,\n", [[0.05, 0.5]]),
+        ("csv", "1" + ";1" * 70_000, [[0.5] * 70_001]),
     ],
 )
 def test_the_digits_of_a_table(suffix: str, text: str, half: object, tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def test_a_range_beyond_float64_has_no_bins() -> None:
     assert made.counts == (0,) * 16
 
 
+def test_sums_beyond_float64_on_both_sides_have_no_mean() -> None:
+    assert np.isnan(summarize(np.repeat([1.5e308, -1.5e308], 1000)).mean)
+
+
 def test_narrow_numbers_are_summed_in_float64() -> None:
     made = summarize(np.full(70_000, 1, dtype=np.float16))
     assert (made.mean, made.dtype) == (1, "float16")

@@ -178,6 +178,166 @@ def test_numbers_beyond_float32_say_so() -> None:
     assert caught.value.hint.startswith("mend it")
 
 
+COS, SIN = np.cos(RANDOM.normal(size=(2, B, N, 2)))
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"positions": np.arange(B * N).reshape(B, N)},
+        {"positions": np.arange(B * N).reshape(B, N) / 3, "width": 2},
+        {"cos": COS, "sin": SIN},
+        {"cos": COS, "sin": SIN, "pairing": "interleaved"},
+    ],
+)
+@pytest.mark.parametrize("tile", [None, 2])
+def test_keys_of_all_entries_stand_in_each_at_its_own_places(
+    rope: dict[str, Any], tile: int | None
+) -> None:
+    query, key, value = RANDOM.normal(size=(B, N, 4)), RANDOM.normal(size=(N, 4)), np.ones((N, 3))
+    value = value * np.arange(N)[:, None]
+    each = attend(query=query, key=np.stack([key] * B), value=value, rope=rope)
+    once = attend(query=query, key=key, value=value, rope=rope, tile=tile)
+    np.testing.assert_allclose(once.output, each.output, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rope", "what"),
+    [
+        ({"cos": COS[0], "sin": SIN[0], "positions": [0, 9, 1, 1]}, "rope.cos has 4 rows"),
+        ({"cos": COS[0], "sin": SIN[0], "positions": [0, 1e300, 1, 1]}, "rope.cos has 4 rows"),
+        ({"cos": COS, "sin": SIN}, "rope.cos has the shape (2 × 4 × 2)"),
+        ({"cos": COS[:1], "sin": SIN[:1]}, "rope.cos has the shape (1 × 4 × 2)"),
+        (
+            {"cos": COS[:1], "sin": SIN[:1], "positions": [0, 1, 1, 1]},
+            "rope.positions choose rows of a table, and rope.cos has more axes",
+        ),
+    ],
+)
+def test_cosines_that_do_not_fit_are_refused(rope: dict[str, Any], what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(query=RANDOM.normal(size=(N, 4)), key=RANDOM.normal(size=(N, 4)), rope=rope)
+    assert caught.value.what == what
+
+
+def test_places_of_another_batch_are_refused() -> None:
+    query = RANDOM.normal(size=(B, N, 4))
+    with pytest.raises(InputError, match=r"rope.positions has the shape \(3 × 4\)"):
+        load(query=query, key=query, rope={"positions": np.ones((3, N))})
+    for one in (np.ones((1, N)), np.ones(N)):
+        assert load(query=query, key=query, rope={"positions": one}) is not None
+
+
+NAN = np.nan
+TABLE = [[1, 2], [3, 4], [5, NAN]]
+LAYER = {"input": np.ones((2, 2)), "heads": 1}
+SQUARE = np.ones((2, 2))
+UNSOUND: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "input": ({"input": TABLE}, "input[2, 1] is NaN", True),
+    "source": ({"input": [[1, 2]], "source": TABLE}, "source[2, 1] is NaN", True),
+    "picture": (
+        {"input": np.moveaxis(np.array([[TABLE]]), 0, -1), "patch": 1},
+        "input[0, 2, 1, 0] is NaN",
+        True,
+    ),
+    "scores in columns": ({"scores": TABLE, "notation": "columns"}, "scores[2, 1] is NaN", True),
+    "scores beyond float32": (
+        {"scores": [[1, -1e300, -np.inf]], "dtype": "float32"},
+        "scores[0, 1] is infinity in float32",
+        True,
+    ),
+    "past": (
+        {
+            **dict.fromkeys(("query", "key", "value"), SQUARE),
+            "past": {"key": TABLE, "value": np.ones((3, 2))},
+        },
+        "past.key[2, 1] is NaN",
+        True,
+    ),
+    "image": (
+        {"kind": "convolution", "layout": "chw", "image": [TABLE], "kernel": [[1]]},
+        "image[0, 2, 1] is NaN",
+        True,
+    ),
+    "projection in columns": (
+        {
+            "notation": "columns",
+            "input": SQUARE,
+            "projections": dict.fromkeys(("query", "key", "value"), TABLE),
+        },
+        "projections.query[2, 1] is NaN",
+        False,
+    ),
+    "parameters": (
+        {**LAYER, "parameters": {"in_proj_weight": TABLE * 2, "out_proj.weight": SQUARE}},
+        "parameters.in_proj_weight[2, 1] is NaN",
+        False,
+    ),
+    "positions in columns": (
+        {
+            **LAYER,
+            "kind": "encoder",
+            "notation": "columns",
+            "positions": TABLE,
+            "parameters": {"linear1.weight": SQUARE},
+        },
+        "positions[2, 1] is NaN",
+        False,
+    ),
+    "embedding in columns": (
+        {
+            **LAYER,
+            "kind": "encoder",
+            "notation": "columns",
+            "embedding": {"weight": TABLE},
+            "parameters": {"linear1.weight": SQUARE},
+        },
+        "embedding.weight[2, 1] is NaN",
+        False,
+    ),
+    "bias in columns": (
+        {"scores": np.ones((3, 2)), "notation": "columns", "bias": TABLE},
+        "bias[2, 1] is NaN",
+        False,
+    ),
+    "sink": ({"scores": SQUARE, "sink": [NAN]}, "sink[0] is NaN", False),
+    "cosines": (
+        {"query": SQUARE, "key": SQUARE, "rope": {"cos": [[1], [NAN]], "sin": [[0], [0]]}},
+        "rope.cos[1, 0] is NaN",
+        False,
+    ),
+    "sines": (
+        {"query": SQUARE, "key": SQUARE, "rope": {"cos": [[1], [0]], "sin": [[0], [NAN]]}},
+        "rope.sin[1, 0] is NaN",
+        False,
+    ),
+    "places to rotate by": (
+        {"query": SQUARE, "key": SQUARE, "rope": {"positions": [0, np.inf]}},
+        "rope.positions[1] is infinity",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_a_bad_number_is_named_where_it_is_written(name: str) -> None:
+    keys, what, can_be_allowed = UNSOUND[name]
+    with pytest.raises(RefusedError) as caught:
+        load(**keys)
+    assert caught.value.what == what
+    place = caught.value.place
+    assert place is not None
+    assert place.source == what.partition("[")[0].partition(".")[0]
+    said = "or say allow_nonfinite" in caught.value.hint or "float64" in caught.value.hint
+    assert said == can_be_allowed
+    keys["allow_nonfinite"] = True
+    if can_be_allowed:
+        assert load(**keys) is not None
+    else:
+        with pytest.raises(RefusedError):
+            load(**keys)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_scores_are_finite_or_minus_infinity(bad: float) -> None:
     scores = np.array([[1.0, -np.inf, 2.0]])
