@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from attncli.core.labels import Labels
 from attncli.formats.display import Display
-from attncli.formats.layout import Line, Panel, Paper, Span, packed
+from attncli.formats.layout import Panel, Paper, Span, fitting, missing, packed
 from attncli.formats.table import written
 from attncli.oracle.compare import Comparison
 from attncli.oracle.pattern import pictures, sentence
@@ -24,7 +24,7 @@ def text(verdict: Verdict, display: Display, source: str, labels: Labels) -> str
     word = "the same" if verdict.same else "different"
     head = paper.theirs(f"{verdict.source} against {source or 'the problem'}") + f": {word}"
     lines: Panel = [paper.line(Span(line, "head")) for line in paper.wrap(head, paper.width)]
-    lines += _dim(paper, f"allowed: {verdict.precision}")
+    lines += paper.prose(f"allowed: {verdict.precision}", "dim")
     lines += [paper.rule(), *_table(verdict.comparisons, paper)]
     wrong = [comparison for comparison in verdict.comparisons if not comparison.same]
     for comparison in wrong[:1]:
@@ -35,7 +35,7 @@ def text(verdict: Verdict, display: Display, source: str, labels: Labels) -> str
 
 
 def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
-    """One line a step, columns as wide as they must be; those that do not fit are left out."""
+    """One line a step, columns as wide as they must be; those that do not fit are named."""
     rows = [["step", "", "largest error", "relative", "differ", "of"]]
     for comparison in comparisons:
         mark = "same" if comparison.same else "differs"
@@ -57,9 +57,7 @@ def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
     widths = [max(paper.measure(row[i]) for row in whole) for i in range(6)]
     widths[0] = max(paper.measure(row[0]) for row in rows)
     widths[1] = max(paper.measure(row[1]) for row in rows)
-    shown = 6
-    while shown > 3 and sum(widths[:shown]) + 2 * (shown - 1) > paper.width:
-        shown -= 1
+    shown = fitting(widths, paper, 3)
     lines: Panel = []
     for number, row in enumerate(rows):
         cells = [
@@ -74,18 +72,18 @@ def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
             lines += [paper.line(Span(line, style)) for line in wrapped]
         else:
             lines.append(paper.line(Span(start), Span(rest, style)))
-    return lines
+    return [*lines, *missing(rows[0][shown:], paper)]
 
 
 def _first(comparison: Comparison, paper: Paper, labels: Labels) -> Panel:
     if comparison.first is None:
-        return _wrapped(paper, f"{comparison.name} has another shape", "head")
+        return paper.prose(f"{comparison.name} has another shape", "head")
     place = comparison.first
     ours, theirs = (float(side[place]) for side in (comparison.ours, comparison.theirs))
     cell = f"first at {comparison.name}{list(place)}"
     named = _named(comparison, labels)
     told = f" ({paper.theirs(named)})" if named else ""
-    return _wrapped(paper, f"{cell}{told}: ours {_exact(ours)}, theirs {_exact(theirs)}", "head")
+    return paper.prose(f"{cell}{told}: ours {_exact(ours)}, theirs {_exact(theirs)}", "head")
 
 
 def _named(comparison: Comparison, labels: Labels) -> str:
@@ -102,7 +100,7 @@ def _named(comparison: Comparison, labels: Labels) -> str:
 
 def _where(comparison: Comparison, paper: Paper) -> Panel:
     where = sentence(comparison) if comparison.fits else ""
-    lines = _wrapped(paper, f"{comparison.name} differs {_in(where)}") if where else []
+    lines = paper.prose(f"{comparison.name} differs {_in(where)}") if where else []
     panels: list[Panel] = []
     bar = "|" if paper.display.ascii else "│"
     for heading, rows in pictures(comparison, ascii=paper.display.ascii):
@@ -123,25 +121,20 @@ def _in(where: str) -> str:
 
 
 def _explained(verdict: Verdict, paper: Paper) -> Panel:
-    lines: Panel = []
-    if not verdict.fits and not verdict.tried:
-        lines += _wrapped(paper, "No slips are known for this kind of problem.", "head")
-        return [*lines, *(line for fact in verdict.facts for line in _item(paper, fact))]
     if not verdict.fits:
-        lines += _wrapped(
-            paper, f"No known slip gives these numbers ({verdict.tried} tried).", "head"
-        )
-        for fact in verdict.facts:
-            lines += _item(paper, fact)
-        return lines
+        none = f"No known slip gives these numbers ({verdict.tried} tried)."
+        if not verdict.tried:
+            none = "No slips are known for this kind of problem."
+        lines = paper.prose(none, "head")
+        return [*lines, *(line for fact in verdict.facts for line in _item(paper, fact))]
     best, *others = verdict.fits
     last = [comparison.name for comparison in verdict.comparisons if not comparison.same][-1]
     verb = "are" if last.endswith("s") else "is"
-    lines += _wrapped(paper, f"Your {last} {verb} what you get when {best.sentence}.", "head")
+    lines = paper.prose(f"Your {last} {verb} what you get when {best.sentence}.", "head")
     lines += _item(paper, f"with it, {_number(best.max_abs)} apart", f"slip: {best.name}")
     lines += _item(paper, f"known from: {best.known_from}")
     for other in others[: MOST_SLIPS - 1]:
-        lines += _wrapped(paper, f"Or: {other.sentence}.")
+        lines += paper.prose(f"Or: {other.sentence}.")
         lines += _item(paper, f"with it, {_number(other.max_abs)} apart", f"slip: {other.name}")
     for apart in verdict.apart:
         lines += _item(paper, apart)
@@ -156,14 +149,6 @@ def _item(paper: Paper, *texts: str) -> Panel:
         paper.line(Span(f"  {mark} " if i == 0 else "    ", "dim"), Span(line))
         for i, line in enumerate(wrapped)
     ]
-
-
-def _wrapped(paper: Paper, text: str, style: str = "") -> Panel:
-    return [paper.line(Span(line, style)) for line in paper.wrap(paper.own(text), paper.width)]
-
-
-def _dim(paper: Paper, text: str) -> list[Line]:
-    return _wrapped(paper, text, "dim")
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -112,6 +112,23 @@ def test_a_step_of_another_shape_is_a_difference_that_has_no_place(
     assert told["steps"][0]["first"] is None
 
 
+def test_columns_without_room_are_named(
+    vectors: dict[str, np.ndarray],  # type: ignore[type-arg]
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.save("theirs.npy", solve(load(**vectors)).output)
+    for words, gone in (
+        (["verify", "p.npz", "theirs.npy"], "differ, of"),
+        (["attend", "p.npz", "--simulate", "float16"], "overflow, to zero"),
+    ):
+        assert run([*words, "--width", "40"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 40
+        assert f"… left out: {gone} (a larger --width)" in " ".join(lines)
+        assert run(words) == 0
+        assert "left out" not in capsys.readouterr().out
+
+
 def test_slips_that_fit_equally_well_are_all_named_with_what_tells_them_apart(
     vectors: dict[str, np.ndarray],  # type: ignore[type-arg]
     capsys: pytest.CaptureFixture[str],
