@@ -10,9 +10,9 @@ from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.letters import text as escaped
 from attncli.formats.markdown import inert
-from attncli.formats.story import HEADINGS as SCORES
 from attncli.formats.story import Key, Story, Work
 from attncli.formats.table import written
+from attncli.formats.titles import listed
 
 LEFT_OUT = (
     (),
@@ -168,8 +168,7 @@ def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
         lines.append(paper.line(*spans))
     gone = [_heading(k, story) for k in _kinds(story, without) if k not in kinds and k != "bar"]
     if gone:
-        listed = " and ".join(filter(None, [", ".join(gone[:-1]), gone[-1]]))
-        says = f"… {listed} left out; a larger --width shows more"
+        says = f"… {listed(gone)} left out; a larger --width shows more"
         lines += _wrapped(says, paper, "dim")
     return lines
 
@@ -181,7 +180,7 @@ def _kinds(story: Story, left_out: Sequence[str] = ()) -> list[str]:
     for kind in ("vector", "arithmetic", "exponential", "value"):
         if kind in kinds and not any(getattr(key, kind) for key in story.keys):
             kinds.remove(kind)
-    if "arithmetic" in kinds and story.score == "scores":
+    if "arithmetic" in kinds and story.score == HEADINGS["arithmetic"]:
         kinds.remove("score")
     return kinds
 
@@ -198,7 +197,7 @@ HEADINGS = {
 
 def _heading(kind: str, story: Story) -> str:
     if kind == "score":
-        return SCORES.get(story.score, story.score)
+        return story.score
     if kind == "exponential":
         return f"e^{story.exponent}" if story.exponent.isalnum() else f"e^({story.exponent})"
     return HEADINGS[kind]
@@ -224,7 +223,7 @@ def _entry(key: Key, kind: str, bar: int, paper: Paper) -> str:
         return paper.theirs(key.name)
     if kind == "bar":
         full = "#" if paper.display.ascii else "█"
-        return full * round(bar * max(0.0, min(1.0, key.weight)))
+        return full * round(bar * min(1.0, key.weight)) if key.weight > 0 else ""
     return _own(key.weight_text if kind == "weight" else getattr(key, kind), paper)
 
 
@@ -340,8 +339,11 @@ def _math(line: str) -> str:
     return line.replace("…", r"\dots")
 
 
-Teller = Callable[[Story, str, Display], str]
-FORMATS: Mapping[str, Teller] = {"text": text, "markdown": markdown, "latex": latex}
+FORMATS: Mapping[str, Callable[[Story, str, Display], str]] = {
+    "text": text,
+    "markdown": markdown,
+    "latex": latex,
+}
 """How a story can be written."""
 SUFFIXES = {".txt": "text", ".md": "markdown", ".tex": "latex"}
 """The suffix of a file → how a story is written there."""

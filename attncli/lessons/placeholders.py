@@ -20,12 +20,13 @@ An answer may also compare, `max weights[0] vs was max weights[0]`: less, the sa
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from attncli.errors import InputError, Place
 from attncli.files.scalars import did_you_mean
+from attncli.formats.arithmetic import decimals
 from attncli.lessons.computed import Cell, Computed, Part
 
 MOST_RIVALS = 6
@@ -193,7 +194,7 @@ class Reader:
         text = numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"
         return Found(text, cells=part.cells())
 
-    def _unknown(self, name: str) -> None:
+    def _unknown(self, name: str) -> NoReturn:
         near = did_you_mean(name, [*self.on.steps, *self.on.problem.settings()])
         raise InputError(
             f"there is no step and no key {name}",
@@ -301,10 +302,7 @@ class Reader:
 
 def written(value: float, digits: int) -> str:
     """A number with as many decimals as it needs, at most `digits`."""
-    from attncli.backends.terms import Term
-    from attncli.formats.arithmetic import Arithmetic
-
-    return Arithmetic(value, Term("given", value), digits, 3e-7).number(value)
+    return decimals(value, digits, 3e-7)[0]
 
 
 def _written(setting: Any) -> str:
