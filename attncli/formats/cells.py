@@ -39,7 +39,7 @@ class Table:
 
 
 def tables(
-    view: View, shape: Shape, digits: int, *, most: int, edge: int, limit: int | None
+    view: View, shape: Shape, digits: int, *, most: int, edge: int, limit: int
 ) -> Iterator[Table]:
     """The first `limit` tables; of an axis longer than `most` its first and last `edge` places."""
     across = [np.arange(n) if n <= most else corners(n, edge) for n in view.value.shape[-2:]]

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 from rich.cells import cell_len
 
 from attncli.core.labels import Labels
 from attncli.formats.display import Display
+from attncli.formats.json import finite
 from attncli.formats.layout import Panel, Paper, Span, fitting, missing, packed
 from attncli.formats.table import written
 from attncli.oracle.compare import Comparison
@@ -47,8 +47,8 @@ def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
             [
                 comparison.name,
                 mark,
-                _number(comparison.max_abs),
-                _number(comparison.max_rel),
+                f"{comparison.max_abs:.3g}",
+                f"{comparison.max_rel:.3g}",
                 str(comparison.differing),
                 str(comparison.wrong.size),
             ]
@@ -83,7 +83,7 @@ def _first(comparison: Comparison, paper: Paper, labels: Labels) -> Panel:
     cell = f"first at {comparison.name}{list(place)}"
     named = _named(comparison, labels)
     told = f" ({paper.theirs(named)})" if named else ""
-    return paper.prose(f"{cell}{told}: ours {_exact(ours)}, theirs {_exact(theirs)}", "head")
+    return paper.prose(f"{cell}{told}: ours {ours:.9g}, theirs {theirs:.9g}", "head")
 
 
 def _named(comparison: Comparison, labels: Labels) -> str:
@@ -131,11 +131,11 @@ def _explained(verdict: Verdict, paper: Paper) -> Panel:
     last = [comparison.name for comparison in verdict.comparisons if not comparison.same][-1]
     verb = "are" if last.endswith("s") else "is"
     lines = paper.prose(f"Your {last} {verb} what you get when {best.sentence}.", "head")
-    lines += _item(paper, f"with it, {_number(best.max_abs)} apart", f"slip: {best.name}")
+    lines += _item(paper, f"with it, {best.max_abs:.3g} apart", f"slip: {best.name}")
     lines += _item(paper, f"known from: {best.known_from}")
     for other in others[: MOST_SLIPS - 1]:
         lines += paper.prose(f"Or: {other.sentence}.")
-        lines += _item(paper, f"with it, {_number(other.max_abs)} apart", f"slip: {other.name}")
+        lines += _item(paper, f"with it, {other.max_abs:.3g} apart", f"slip: {other.name}")
     for apart in verdict.apart:
         lines += _item(paper, apart)
     return lines
@@ -155,14 +155,6 @@ def _by(shape: tuple[int, ...]) -> str:
     return "(" + " × ".join(map(str, shape)) + ")"
 
 
-def _number(value: float) -> str:
-    return "0" if value == 0 else f"{value:.3g}"
-
-
-def _exact(value: float) -> str:
-    return f"{value:.9g}"
-
-
 # --- for scripts
 
 
@@ -172,7 +164,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "same": verdict.same,
         "steps": [_step(comparison) for comparison in verdict.comparisons],
         "slips": [
-            {"name": fit.name, "sentence": fit.sentence, "max_abs": _finite(fit.max_abs)}
+            {"name": fit.name, "sentence": fit.sentence, "max_abs": finite(fit.max_abs)}
             for fit in verdict.fits
         ],
     }
@@ -186,18 +178,14 @@ def _step(comparison: Comparison) -> dict[str, Any]:
     return {
         "name": comparison.name,
         "same": comparison.same,
-        "max_abs": _finite(comparison.max_abs),
-        "max_rel": _finite(comparison.max_rel),
+        "max_abs": finite(comparison.max_abs),
+        "max_rel": finite(comparison.max_rel),
         "first": None if place is None else list(place),
-        "ours": None if ours is None else _finite(ours),
-        "theirs": None if theirs is None else _finite(theirs),
+        "ours": finite(ours),
+        "theirs": finite(theirs),
         "differing": comparison.differing,
         "of": int(comparison.wrong.size),
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
 
 
 def dumped(report: Any) -> str:
