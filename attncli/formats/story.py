@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from attncli.formats.titles import listed
+from attncli.core.shapes import listed
 
 DOMINANT = 2 / 3
 """The share that the parts named in the last sentence hold together."""

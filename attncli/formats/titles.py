@@ -5,7 +5,7 @@ scale or the normalizer. S stands for the scores as the step before left them, A
 columns notation A for the scores and A′ for the weights, as lecturers write.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,11 +196,6 @@ def shortest(name: str, names: Collection[str]) -> str:
 def owners(end: str, names: Collection[str]) -> list[str]:
     """The steps that are called so, or whose names end so."""
     return [name for name in names if name == end or name.endswith(f".{end}")]
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _within(recipe: str) -> str:

@@ -5,6 +5,7 @@ from itertools import product
 
 from rich.cells import cell_len
 
+from attncli.core.shapes import listed
 from attncli.formats.display import Display, command, plain
 from attncli.formats.grid import shade
 from attncli.formats.layout import Panel, Paper, Span
@@ -12,7 +13,6 @@ from attncli.formats.letters import text as escaped
 from attncli.formats.markdown import inert
 from attncli.formats.story import Key, Story, Work
 from attncli.formats.table import written
-from attncli.formats.titles import listed
 
 LEFT_OUT = (
     (),

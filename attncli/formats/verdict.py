@@ -7,6 +7,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from attncli.core.labels import Labels
+from attncli.core.shapes import by
 from attncli.formats.display import Display
 from attncli.formats.json import finite
 from attncli.formats.layout import Panel, Paper, Span, fitting, missing, packed
@@ -40,7 +41,7 @@ def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
     for comparison in comparisons:
         mark = "same" if comparison.same else "differs"
         if not comparison.fits:
-            shapes = f"shape {_by(comparison.theirs.shape)}, not {_by(comparison.ours.shape)}"
+            shapes = f"shape {by(comparison.theirs.shape)}, not {by(comparison.ours.shape)}"
             rows.append([comparison.name, mark, shapes])
             continue
         rows.append(
@@ -149,10 +150,6 @@ def _item(paper: Paper, *texts: str) -> Panel:
         paper.line(Span(f"  {mark} " if i == 0 else "    ", "dim"), Span(line))
         for i, line in enumerate(wrapped)
     ]
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "(" + " × ".join(map(str, shape)) + ")"
 
 
 # --- for scripts

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from attncli.core.shapes import listed
 from attncli.errors import InputError, Place
 from attncli.files.scalars import did_you_mean
 from attncli.formats.arithmetic import decimals
@@ -228,9 +229,7 @@ class Reader:
                 f"top {many} of {n} places", expected="how many, as in top 3 weights[0]"
             )
         order = [int(place) for place in np.argsort(-row.value, kind="stable")[: int(many)]]
-        *most, last = [row.names[place] for place in order]
-        text = f"{', '.join(most)} and {last}" if most else last
-        return Found(text, cells=row.cells(order))
+        return Found(listed([row.names[place] for place in order]), cells=row.cells(order))
 
     @property
     def sizes(self) -> dict[str, int]:
