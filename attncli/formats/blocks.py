@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attncli.core.labels import plural
 from attncli.core.normalize import NORMALIZERS
 from attncli.core.step import BESIDE
 from attncli.formats.grid import Source, grid
@@ -153,9 +154,9 @@ def _left_out(view: View, remarks: list[str], paper: Paper) -> Panel:
         lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
     total = int(np.prod(view.value.shape[:-2], dtype=np.int64))
     if total > MOST_TABLES:
-        what = {"head": "heads", "batch": "batch entries", "feature": "channels"}.get(
-            "".join(view.axes[:-2]), "tables"
-        )
+        what = "tables"
+        if len(view.axes) == 3:
+            what = "channels" if view.axes[0] == "feature" else plural(view.axes[0])
         remark = paper.own(f"… {total - MOST_TABLES} of {total} {what} left out")
         lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
     return lines

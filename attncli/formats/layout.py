@@ -153,6 +153,27 @@ def _clashes(names: Sequence[str], short: Sequence[str]) -> list[bool]:
     return [len(owners[text]) > 1 for text in short]
 
 
+def headline(title: str, facts: Sequence[str], paper: Paper) -> Panel:
+    """The title, and at its right what was computed; below it where both do not fit."""
+    between = " | " if paper.display.ascii else " · "
+    whole = between.join(facts)
+    blanks = paper.width - paper.measure(title) - paper.measure(whole)
+    if blanks >= 2:
+        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(whole, "dim"))]
+    rows: list[str] = []
+    for fact in facts:
+        longer = f"{rows[-1]}{between}{fact}" if rows else fact
+        if rows and paper.measure(longer) <= paper.width:
+            rows[-1] = longer
+        else:
+            rows.append(fact)
+    wrapped = [text for row in rows for text in paper.wrap(row, paper.width)]
+    return [
+        *(paper.line(Span(text, "head")) for text in paper.wrap(title, paper.width)),
+        *(paper.line(Span(text, "dim")) for text in wrapped),
+    ]
+
+
 def listing(rows: Sequence[tuple[str, str]], paper: Paper) -> Panel:
     """Names, and beside each (below it, where there is little room) what is said of it."""
     indent = max(paper.measure(name) for name, _ in rows) + 2

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from attncli.core.shapes import listed
 from attncli.formats.display import Display, command, plain
 from attncli.formats.grid import shade
-from attncli.formats.layout import Panel, Paper, Span
+from attncli.formats.layout import Panel, Paper, Span, headline
 from attncli.formats.letters import text as escaped
 from attncli.formats.markdown import inert
 from attncli.formats.story import Key, Story, Work
@@ -36,7 +36,8 @@ BARS = (20, 8)
 def text(story: Story, source: str, display: Display) -> str:
     """Formula, arithmetic, and the next thing to ask for."""
     paper = Paper(display, cell_len)
-    lines = [*_head(story, source, paper), paper.rule()]
+    facts = [paper.theirs(fact) for fact in (source, *story.facts) if fact]
+    lines = [*headline(paper.theirs(story.title), facts, paper), paper.rule()]
     if story.formula:
         lines += [*_wrapped(story.formula, paper, "dim"), paper.line()]
     lines += _works(story.works, paper)
@@ -50,24 +51,8 @@ def text(story: Story, source: str, display: Display) -> str:
     return written(lines, display)
 
 
-def _head(story: Story, source: str, paper: Paper) -> Panel:
-    between = " | " if paper.display.ascii else " · "
-    title = paper.theirs(story.title)
-    where = between.join(paper.theirs(fact) for fact in (source, *story.facts) if fact)
-    blanks = paper.width - paper.measure(title) - paper.measure(where)
-    if blanks >= 2:
-        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(where, "dim"))]
-    return [
-        *(paper.line(Span(line, "head")) for line in paper.wrap(title, paper.width)),
-        *(paper.line(Span(line, "dim")) for line in paper.wrap(where, paper.width)),
-    ]
-
-
 def _wrapped(sentence: str, paper: Paper, style: str = "") -> Panel:
-    return [
-        paper.line(Span(line, style))
-        for line in paper.wrap(paper.theirs(paper.own(sentence)), paper.width)
-    ]
+    return paper.prose(paper.theirs(paper.own(sentence)), style)
 
 
 def _works(works: Sequence[Work], paper: Paper) -> Panel:

@@ -28,9 +28,8 @@ def text(verdict: Verdict, display: Display, source: str, labels: Labels) -> str
     lines += paper.prose(f"allowed: {verdict.precision}", "dim")
     lines += [paper.rule(), *_table(verdict.comparisons, paper)]
     wrong = [comparison for comparison in verdict.comparisons if not comparison.same]
-    for comparison in wrong[:1]:
-        lines += [paper.line(), *_first(comparison, paper, labels), *_where(comparison, paper)]
     if wrong:
+        lines += [paper.line(), *_first(wrong[0], paper, labels), *_where(wrong[0], paper)]
         lines += [paper.line(), *_explained(verdict, paper)]
     return written(lines, display)
 

@@ -85,10 +85,7 @@ class _Bars:
         return whole if self.paper.measure(whole) + 8 <= self.paper.width else vector[2:]
 
     def _sentence(self, text: str, style: str = "") -> Panel:
-        text = self.paper.theirs(self.paper.own(text))
-        parts = [text] if self.paper.measure(text) <= self.paper.width else []
-        parts = parts or self.paper.wrap(text, self.paper.width)
-        return [self.paper.line(Span(part, style)) for part in parts]
+        return self.paper.prose(self.paper.theirs(self.paper.own(text)), style)
 
 
 def behind(part: Part) -> list[str]:
