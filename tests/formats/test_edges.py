@@ -11,8 +11,13 @@ import yaml
 from attncli import attend, load
 from attncli.commands.boundary import run
 from attncli.core.problem import Notation
+from attncli.formats import titles
+from attncli.formats.display import spelled
 from attncli.formats.plot import amount
+from attncli.formats.timings import LEGEND
 from attncli.formats.titles import describe
+from attncli.oracle.slips import SLIPS
+from attncli.oracle.slips.layers import LAYER_SLIPS
 from attncli.solve import solve
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -88,6 +93,28 @@ def test_a_formula_of_a_rare_setting(
 )
 def test_an_amount_has_the_unit_that_fits(value: float, unit: str, words: str) -> None:
     assert amount(value, unit) == words
+
+
+OWN = [
+    *(
+        text
+        for tables in (titles.FORMULAS, titles.LAYERS)
+        for t in tables.values()
+        for text in t.values()
+    ),
+    *(
+        text
+        for slip in (*SLIPS.values(), *LAYER_SLIPS.values())
+        for text in (slip.sentence, slip.known_from)
+    ),
+    *("4 µs", "± ÷ full", LEGEND),
+]
+"""Texts of ours; `bench` heads its columns with the last but one."""
+
+
+@pytest.mark.parametrize("text", OWN)
+def test_in_ascii_our_own_texts_have_no_escape(text: str) -> None:
+    assert "\\" not in spelled(text)
 
 
 def verdict(capsys: pytest.CaptureFixture[str], *words: str) -> str:
