@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import log
 from random import Random
 from typing import Any
@@ -74,36 +75,16 @@ class _Drawn:
     """What is computed on the way and must stay small."""
 
 
-def _soft_addressing(random: Random, base: int) -> _Drawn:
-    del base
-    return _given(random, 1, 3)
-
-
-def _cross_attention(random: Random, base: int) -> _Drawn:
-    del base
-    return _given(random, 2, 3)
-
-
-def _given(random: Random, n_queries: int, n_keys: int) -> _Drawn:
-    query, key = _table(random, n_queries, 2), _table(random, n_keys, 2)
-    value = _table(random, n_keys, 2, low=0, high=8)
+def _given(random: Random, _base: int, *, n_queries: int) -> _Drawn:
+    """Queries, keys and values as they are, three keys."""
+    query, key = _table(random, n_queries, 2), _table(random, 3, 2)
+    value = _table(random, 3, 2, low=0, high=8)
     scores = _times(query, _turned(key))
     return _Drawn({"query": query, "key": key, "value": value}, scores, [scores])
 
 
-def _self_attention(random: Random, base: int) -> _Drawn:
-    return _projected(random, base, heads=1, causal=False)
-
-
-def _masked(random: Random, base: int) -> _Drawn:
-    return _projected(random, base, heads=1, causal=True)
-
-
-def _two_heads(random: Random, base: int) -> _Drawn:
-    return _projected(random, base, heads=2, causal=False)
-
-
-def _projected(random: Random, base: int, *, heads: int, causal: bool) -> _Drawn:
+def _projected(random: Random, base: int, *, heads: int = 1, causal: bool = False) -> _Drawn:
+    """Three vectors, projected."""
     given = _table(random, 3, 2)
     names = ("query", "key", "value")
     tables: dict[str, list[Table]] = {name: [] for name in names}
@@ -127,21 +108,14 @@ def _projected(random: Random, base: int, *, heads: int, causal: bool) -> _Drawn
     return _Drawn(keys | ({"causal": True} if causal else {}), rows, shown)
 
 
+GIVEN = ("scores", "weights", "output")
+MADE = ("query", "key", "value", *GIVEN)
 KINDS: Mapping[str, tuple[Callable[[Random, int], _Drawn], tuple[str, ...]]] = {
-    "soft-addressing": (_soft_addressing, ("scores", "weights", "output")),
-    "cross-attention": (_cross_attention, ("scores", "weights", "output")),
-    "self-attention": (
-        _self_attention,
-        ("query", "key", "value", "scores", "weights", "output"),
-    ),
-    "masked-self-attention": (
-        _masked,
-        ("query", "key", "value", "scores", "weights", "output"),
-    ),
-    "two-heads": (
-        _two_heads,
-        ("query", "key", "value", "scores", "weights", "heads", "output"),
-    ),
+    "soft-addressing": (partial(_given, n_queries=1), GIVEN),
+    "cross-attention": (partial(_given, n_queries=2), GIVEN),
+    "self-attention": (_projected, MADE),
+    "masked-self-attention": (partial(_projected, causal=True), MADE),
+    "two-heads": (partial(_projected, heads=2), (*MADE[:-1], "heads", "output")),
 }
 """Kind → how it is drawn, and the steps that are asked."""
 
@@ -183,7 +157,7 @@ def _is_tidy(rows: list[list[int]], shown: list[Table], base: int) -> bool:
         powers = [base ** (score - min(row)) for score in row]
         if any(power * 10**DIGITS % sum(powers) for power in powers):
             return False
-    # Where there is something to compute, at least one key has neither none nor all of the weight.
+    # Farther apart, powers are large and the smaller weights nearly nothing.
     return all(len(row) == 1 or max(row) - min(row) <= 4 for row in rows)
 
 

@@ -23,6 +23,20 @@ SYMBOLS = {
 LETTERS = {"query": "q", "key": "k", "feature": ""}
 
 
+PLURALS = {
+    "query": "queries",
+    "batch": "batch entries",
+    "patch": "patches",
+    "class": "classes",
+}
+"""What the places of an axis are called, where not by its name and an s."""
+
+
+def plural(axis: str) -> str:
+    """The places of an axis in words: queries, keys, batch entries."""
+    return PLURALS.get(axis.rstrip("0123456789"), f"{axis}s")
+
+
 def symbol(step: str, axis: str) -> str:
     """The letter of one axis of a step; empty for features, which have none."""
     return SYMBOLS.get((step.rpartition(".")[2], axis), LETTERS.get(axis, ""))

@@ -1,5 +1,6 @@
 """Shapes: in words, broadcast, checked against each other; and places in them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attncli.core.step import Array, Namespace
@@ -41,6 +42,11 @@ def count(n: int, noun: str) -> str:
     """A number of things: 1 vector, 2 vectors."""
     plural = noun[:-1] + "ies" if noun.endswith("y") and noun != "key" else noun + "s"
     return f"{n} {noun if n == 1 else plural}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def broadcast(shapes: list[list[int]]) -> tuple[int, ...]:

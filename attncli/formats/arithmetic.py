@@ -12,7 +12,7 @@ from attncli.backends.terms import Term
 from attncli.formats.numbers import fixed
 
 if TYPE_CHECKING:
-    from attncli.core.problem import Notation
+    from attncli.core.problem import Notation, Problem
     from attncli.worked import Working
 
 MOST = 8
@@ -144,7 +144,7 @@ class Arithmetic:
             working.value(step, index),
             working.term(step, index),
             digits,
-            1e-12 if problem.dtype == "float64" else 3e-7,
+            precision_of(problem),
             is_auto and base == "scaled",
             script,
             notation == "columns" and projects,
@@ -210,29 +210,9 @@ class Arithmetic:
 
     def number(self, value: float) -> str:
         """A number with as many digits as it needs, at most those asked for."""
-        if isnan(value):
-            return "nan"
-        if isinf(value):
-            return (self.script.minus if value < 0 else "") + self.script.infinity
-        for digits in range(self.digits + 1):
-            text = f"{value:.{digits}f}"
-            if abs(float(text) - value) <= self.precision * abs(value):
-                return self._signed(text)
-        mantissa, _, exponent = f"{value:.{self.digits}e}".partition("e")
-        short = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-        if abs(float(short) - value) <= self.precision * abs(value):
-            return self._signed(short)
-        self.is_rounded = True
-        if fixed([value], self.digits):
-            return self._signed(f"{value:.{self.digits}f}")
-        return self._signed(f"{mantissa}e{int(exponent)}")
-
-    def _signed(self, text: str) -> str:
-        if text.startswith("-") and not text.strip("-0."):
-            text = text[1:]
-        if text.startswith("-"):
-            return self.script.minus + self.script.number(text[1:])
-        return self.script.number(text)
+        text, is_rounded = decimals(value, self.digits, self.precision, self.script)
+        self.is_rounded |= is_rounded
+        return text
 
     def _part(self, part: Term) -> tuple[str, int]:
         """A term as text, and how tightly it holds together."""
@@ -320,6 +300,35 @@ class Arithmetic:
         if len(parts) > MOST:
             texts.append(self.script.smaller.format(len(parts) - MOST))
         return texts
+
+
+def precision_of(problem: "Problem") -> float:
+    """How near, relatively, numbers of a problem are that people take for the same."""
+    return 1e-12 if problem.dtype == "float64" else 3e-7
+
+
+def decimals(value: float, digits: int, precision: float, script: Text = TEXT) -> tuple[str, bool]:
+    """A number with as many digits as it needs, `digits` at most; and whether it is rounded."""
+    if isnan(value):
+        return "nan", False
+    if isinf(value):
+        return (script.minus if value < 0 else "") + script.infinity, False
+    mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+    exact = [f"{value:.{places}f}" for places in range(digits + 1)]
+    exact.append(f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}")
+    for text in exact:
+        if abs(float(text) - value) <= precision * abs(value):
+            return _signed(text, script), False
+    rounded = exact[digits] if fixed([value], digits) else f"{mantissa}e{int(exponent)}"
+    return _signed(rounded, script), True
+
+
+def _signed(text: str, script: Text) -> str:
+    if text.startswith("-") and not text.strip("-0."):
+        text = text[1:]
+    if text.startswith("-"):
+        return script.minus + script.number(text[1:])
+    return script.number(text)
 
 
 def _weighs(working: "Working", recipe: str) -> bool:

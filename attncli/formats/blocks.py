@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attncli.core.labels import plural
 from attncli.core.normalize import NORMALIZERS
 from attncli.core.step import BESIDE
 from attncli.formats.grid import Source, grid
@@ -60,12 +61,12 @@ def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
         integers,
         fixed(extremes, digits),
         bars=not extremes or (extremes[0] >= 0 and extremes[1] <= 1.0001),
-        sums=_sums(view, trace, settings),
+        sums=_sums(view, settings),
         masked=_masked(view, trace),
     )
 
 
-def _sums(view: View, trace: "Trace", settings: Mapping[str, Any]) -> Numbers | None:
+def _sums(view: View, settings: Mapping[str, Any]) -> Numbers | None:
     """Sums over all keys, where they must be 1 and all keys are in focus."""
     if not NORMALIZERS[settings.get("normalizer", "softmax")].sums_to_one:
         return None
@@ -112,7 +113,8 @@ def panel(view: View, trace: "Trace", paper: Paper, number: str) -> tuple[Panel,
         remarks.append(fitted.remark)
     for row, table in enumerate(packed(tables, paper.width, TABLE_GAP)):
         lines += [*([paper.line()] if row else []), *table]
-    return [*lines, *_left_out(view, remarks, paper)], _is_cut(view, remarks)
+    left_out = _left_out(view, remarks, paper)
+    return [*lines, *left_out], bool(left_out)
 
 
 def _source(view: View, shape: Shape, index: tuple[int, ...]) -> Source:
@@ -121,7 +123,7 @@ def _source(view: View, shape: Shape, index: tuple[int, ...]) -> Source:
         index=index,
         integers=shape.integers,
         as_fixed=shape.as_fixed,
-        bars=shape.bars and view.step.base == "weights",
+        bars=shape.bars,
         sums=None if shape.sums is None else shape.sums[index],
         masked=None if shape.masked is None else shape.masked[index],
     )
@@ -152,16 +154,12 @@ def _left_out(view: View, remarks: list[str], paper: Paper) -> Panel:
         lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
     total = int(np.prod(view.value.shape[:-2], dtype=np.int64))
     if total > MOST_TABLES:
-        what = {"head": "heads", "batch": "batch entries", "feature": "channels"}.get(
-            "".join(view.axes[:-2]), "tables"
-        )
+        what = "tables"
+        if len(view.axes) == 3:
+            what = "channels" if view.axes[0] == "feature" else plural(view.axes[0])
         remark = paper.own(f"… {total - MOST_TABLES} of {total} {what} left out")
         lines += [_indented(text, "dim", paper) for text in _wrapped(remark, paper)]
     return lines
-
-
-def _is_cut(view: View, remarks: list[str]) -> bool:
-    return any(remarks) or int(np.prod(view.value.shape[:-2], dtype=np.int64)) > MOST_TABLES
 
 
 def _wrapped(text: str, paper: Paper) -> list[str]:

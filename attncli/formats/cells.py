@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from attncli.formats.blocks import Shape
-from attncli.formats.grid import PLURALS, corners, sum_of_weights
+from attncli.formats.grid import corners, places_of, sum_of_weights
 from attncli.formats.numbers import Number, fixed, split
 from attncli.formats.view import Positions, View
 
@@ -39,7 +39,7 @@ class Table:
 
 
 def tables(
-    view: View, shape: Shape, digits: int, *, most: int, edge: int, limit: int | None
+    view: View, shape: Shape, digits: int, *, most: int, edge: int, limit: int
 ) -> Iterator[Table]:
     """The first `limit` tables; of an axis longer than `most` its first and last `edge` places."""
     across = [np.arange(n) if n <= most else corners(n, edge) for n in view.value.shape[-2:]]
@@ -69,7 +69,7 @@ def cut(view: View, *, most: int, edge: int, limit: int) -> list[str]:
     parts = [f"{total - limit} of {total} tables"] if total > limit else []
     for axis, n in zip(view.axes[-2:], view.value.shape[-2:], strict=True):
         if n > most:
-            parts.append(f"{n - 2 * edge} of {n} {PLURALS.get(axis, axis)}")
+            parts.append(f"{n - 2 * edge} of {n} {places_of(axis)}")
     return parts
 
 

@@ -64,13 +64,13 @@ def _names(view: View, axis: str, ascii: bool) -> Callable[[tuple[int, ...]], st
     at = view.axes.index(axis)
     given = view.given(at)
     if isinstance(given[0], str):
-        names = [_harmless(name, ascii) for name in given]
+        names = [harmless(name, ascii=ascii) for name in given]
         return lambda index: names[index[at]]
-    batches = [[_harmless(name, ascii) for name in entry] for entry in given]
+    batches = [[harmless(name, ascii=ascii) for name in entry] for entry in given]
     return lambda index: batches[index[0]][index[at]] if batches[index[0]] else ""
 
 
-def _harmless(label: str, ascii: bool) -> str:
-    """A label that no spreadsheet reads as a formula."""
+def harmless(label: str, *, ascii: bool = False) -> str:
+    """A text of an input that no spreadsheet reads as a formula."""
     text = plain(label, ascii=ascii)
     return "'" + text if text.lstrip().startswith(FORMULA) else text

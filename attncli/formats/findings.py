@@ -9,38 +9,17 @@ from typing import Any
 from rich.cells import cell_len
 
 from attncli.formats.display import Display
-from attncli.formats.layout import NARROWEST, Panel, Paper, Span
+from attncli.formats.json import finite
+from attncli.formats.layout import NARROWEST, Panel, Paper, Span, columns
 from attncli.formats.table import written
 from attncli.oracle.budget import Line
 from attncli.oracle.dialects import Outcome
 from attncli.oracle.precision import PRECISIONS
 
 
-def _head(paper: Paper, title: str, remark: str = "") -> Panel:
+def _head(paper: Paper, title: str, remark: str) -> Panel:
     lines = [paper.line(Span(line, "head")) for line in paper.wrap(title, paper.width)]
-    for line in paper.wrap(paper.own(remark), paper.width):
-        lines.append(paper.line(Span(line, "dim")))
-    return [*lines, paper.rule()]
-
-
-def _grid(rows: Sequence[Sequence[str]], paper: Paper, lefts: int = 1) -> Panel:
-    """Rows of cells, the first `lefts` columns at the left, the others at the right."""
-    widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
-    shown = len(widths)
-    while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > paper.width:
-        shown -= 1
-    lines = []
-    for number, row in enumerate(rows):
-        cells = [
-            paper.pad(cell, width, right=i >= lefts)
-            for i, (cell, width) in enumerate(zip(row[:shown], widths, strict=False))
-        ]
-        lines.append(paper.line(Span("  ".join(cells).rstrip(), "dim" if number == 0 else "")))
-    return lines
-
-
-def _number(value: float) -> str:
-    return "0" if value == 0 else f"{value:.3g}"
+    return [*lines, *paper.prose(remark, "dim"), paper.rule()]
 
 
 # --- error budgets
@@ -56,15 +35,15 @@ def budget_text(lines: Sequence[Line], precision: str, source: str, display: Dis
     rows += [
         [
             line.name,
-            _number(line.largest),
-            _number(line.added),
-            _number(line.total),
+            f"{line.largest:.3g}",
+            f"{line.added:.3g}",
+            f"{line.total:.3g}",
             str(line.overflows or ""),
             str(line.vanishes or ""),
         ]
         for line in lines
     ]
-    panel = [*_head(paper, title, told), *_grid(rows, paper)]
+    panel = [*_head(paper, title, told), *columns(rows, paper, least=2)]
     lost = next((line for line in lines if line.overflows), None)
     if lost is not None:
         place = f", first at {list(lost.first_overflow)}" if lost.first_overflow else ""
@@ -72,13 +51,12 @@ def budget_text(lines: Sequence[Line], precision: str, source: str, display: Dis
             f"! {lost.name} overflows in {lost.overflows} places{place}: "
             f"{lost.largest:.5g} is more than {limits.largest:.5g}"
         )
-        panel += [paper.line(), *(paper.line(Span(s)) for s in paper.wrap(sentence, paper.width))]
-    elif finite := [line for line in lines[1:] if isfinite(line.added) and line.name != "lse"]:
-        most = max(finite, key=lambda line: line.added / line.largest if line.largest else 0)
+        panel += [paper.line(), *paper.prose(sentence)]
+    elif known := [line for line in lines[1:] if isfinite(line.added) and line.name != "lse"]:
+        most = max(known, key=lambda line: line.added / line.largest if line.largest else 0)
         if most.added:
             sentence = f"{most.name} adds most for its size: {most.added / most.largest:.2g} of it"
-            wrapped = paper.wrap(paper.own(sentence), paper.width)
-            panel += [paper.line(), *(paper.line(Span(line)) for line in wrapped)]
+            panel += [paper.line(), *paper.prose(sentence)]
     return written(panel, display)
 
 
@@ -90,8 +68,8 @@ def budget_json(lines: Sequence[Line], precision: str) -> dict[str, Any]:
             {
                 "name": line.name,
                 "largest": line.largest,
-                "added": line.added if isfinite(line.added) else None,
-                "total": line.total if isfinite(line.total) else None,
+                "added": finite(line.added),
+                "total": finite(line.total),
                 "overflows": line.overflows,
                 "first_overflow": None if line.first_overflow is None else [*line.first_overflow],
                 "to_zero": line.vanishes,
@@ -155,7 +133,7 @@ def _told(outcome: Outcome, reference: Outcome) -> str:
         return "the same"
     if comparison.first is None:
         return "another shape"
-    amount = f"by {_number(comparison.max_abs)} " if isfinite(comparison.max_abs) else ""
+    amount = f"by {comparison.max_abs:.3g} " if isfinite(comparison.max_abs) else ""
     ours, theirs = comparison.ours[comparison.first], comparison.theirs[comparison.first]
     return (
         f"differs {amount}in {comparison.differing} of "
@@ -186,8 +164,7 @@ def dialects_json(found: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _largest(outcome: Outcome) -> float | None:
+def _largest(outcome: Outcome) -> Any:
     if outcome.refused:
         return None
-    value = 0.0 if outcome.comparison is None else outcome.comparison.max_abs
-    return value if isfinite(value) else None
+    return 0.0 if outcome.comparison is None else finite(outcome.comparison.max_abs)

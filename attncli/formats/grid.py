@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from attncli.core.labels import plural
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.numbers import Number, aligned, fixed, split, total
 from attncli.formats.view import Numbers, Positions, View
@@ -23,13 +24,6 @@ ASCII_BARS = "_:-=+*#@"
 SHADES = (0.1, 0.25, 0.45, 0.7)
 """Weights from which on the next shade is used."""
 INDENT = 2
-PLURALS = {
-    **{axis: f"{axis}s" for axis in ("key", "feature", "row", "column", "head", "trial")},
-    "query": "queries",
-    "patch": "patches",
-    "class": "classes",
-    "": "columns",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +58,11 @@ def sum_of_weights(value: float, view: View, digits: int) -> Number:
     """A sum over all keys of a view of the weights."""
     n_keys = view.sizes[view.axes.index("key")]
     return total(value, n_keys, float(np.finfo(view.value.dtype).eps), digits)
+
+
+def places_of(axis: str) -> str:
+    """What the rows or columns of a table are; an axis that only makes it a table has no name."""
+    return plural(axis) if axis else "columns"
 
 
 def shade(weight: float) -> str:
@@ -273,7 +272,7 @@ class Grid:
             (self.axes[1], self.left + self.right, self.n_columns),
         ):
             if shown < n:
-                parts.append(f"{n - shown} of {n} {PLURALS.get(axis, axis)}")
+                parts.append(f"{n - shown} of {n} {places_of(axis)}")
         return self.paper.own(f"… {', '.join(parts)} left out") if parts else ""
 
     def lines(self) -> Panel:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attncli import __version__
+from attncli.core.labels import plural
 from attncli.formats.blocks import STAGES, Shape, shape_of
 from attncli.formats.cells import Table, cut, tables
 from attncli.formats.display import Display, plain
-from attncli.formats.grid import PLURALS
 from attncli.formats.numbers import exact
 from attncli.formats.origins import Origin, Origins, Sheet
-from attncli.formats.view import Numbers, Positions, View, numbered
+from attncli.formats.view import Numbers, Positions, View, numbered, title_of
 
 if TYPE_CHECKING:
     from attncli.formats.titles import Title
@@ -61,7 +61,7 @@ def render(trace: "Trace", display: Display) -> str:
     """The page. It never has a character that an input could use as markup."""
     parts, sheets = _parts(trace, display)
     origins = Origins(trace, sheets, display.digits)
-    title = plain(" ".join(trace.problem.presentation.title.split())) or "Attention"
+    title = plain(title_of(trace))
     facts = [trace.notation, *trace.problem.facts()]
     lines = [
         "<!doctype html>",
@@ -214,7 +214,7 @@ def _characters(table: Table) -> int:
 
 def _head(part: Part, table: Table) -> Iterator[str]:
     """What the axes are, then the names of the columns."""
-    down, across = (PLURALS.get(axis, axis) if axis else "" for axis in part.view.axes[-2:])
+    down, across = (plural(axis) if axis else "" for axis in part.view.axes[-2:])
     names = [f'<th scope="col">{_text(name)}</th>' for name in table.column_names]
     wide = len(table.columns) + (table.column_gap is not None) + bool(table.row_sums)
     corner = [f'<td class="corner">{down}</td>'] if table.row_names else []

@@ -18,7 +18,7 @@ from attncli.formats.layout import Paper
 from attncli.formats.letters import formula, text, width
 from attncli.formats.markdown import EDGE, MOST
 from attncli.formats.origins import Sheet, places, working
-from attncli.formats.view import View, numbered
+from attncli.formats.view import View, numbered, title_of
 
 if TYPE_CHECKING:
     from attncli.solve import Trace
@@ -51,7 +51,7 @@ PREAMBLE = r"""\documentclass[11pt,a4paper,fleqn]{article}
 
 def render(trace: "Trace", display: Display) -> str:
     """The article; ASCII, whatever the labels."""
-    title = " ".join(trace.problem.presentation.title.split()) or "Attention"
+    title = title_of(trace)
     facts = r" \(\cdot\) ".join(map(text, [trace.notation, *trace.problem.facts()]))
     worked = working(trace)
     parts = [rf"{{\LARGE {text(title)}\par}}", facts]

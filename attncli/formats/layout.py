@@ -91,6 +91,10 @@ class Paper:
                 rest.insert(0, word[len(start) :])
         return [line for line in lines if line]
 
+    def prose(self, text: str, style: str = "") -> Panel:
+        """One of our own texts in as many lines as it needs."""
+        return [self.line(Span(part, style)) for part in self.wrap(self.own(text), self.width)]
+
     def start(self, text: str, width: int) -> str:
         """The longest start of a text that fits."""
         text = text[: 4 * width]
@@ -149,6 +153,27 @@ def _clashes(names: Sequence[str], short: Sequence[str]) -> list[bool]:
     return [len(owners[text]) > 1 for text in short]
 
 
+def headline(title: str, facts: Sequence[str], paper: Paper) -> Panel:
+    """The title, and at its right what was computed; below it where both do not fit."""
+    between = " | " if paper.display.ascii else " · "
+    whole = between.join(facts)
+    blanks = paper.width - paper.measure(title) - paper.measure(whole)
+    if blanks >= 2:
+        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(whole, "dim"))]
+    rows: list[str] = []
+    for fact in facts:
+        longer = f"{rows[-1]}{between}{fact}" if rows else fact
+        if rows and paper.measure(longer) <= paper.width:
+            rows[-1] = longer
+        else:
+            rows.append(fact)
+    wrapped = [text for row in rows for text in paper.wrap(row, paper.width)]
+    return [
+        *(paper.line(Span(text, "head")) for text in paper.wrap(title, paper.width)),
+        *(paper.line(Span(text, "dim")) for text in wrapped),
+    ]
+
+
 def listing(rows: Sequence[tuple[str, str]], paper: Paper) -> Panel:
     """Names, and beside each (below it, where there is little room) what is said of it."""
     indent = max(paper.measure(name) for name, _ in rows) + 2
@@ -162,6 +187,39 @@ def listing(rows: Sequence[tuple[str, str]], paper: Paper) -> Panel:
             head = "" if is_narrow or number else name
             lines.append(paper.line(Span(paper.pad(head, indent)), Span(part)))
     return lines
+
+
+def columns(rows: Sequence[Sequence[str]], paper: Paper, least: int = 1) -> Panel:
+    """Rows of cells, the heads first; all columns but the first stand at the right.
+
+    What does not fit is left out column by column, `least` of them stay, and a line says which.
+    """
+    rows = [[paper.own(cell) for cell in row] for row in rows]
+    widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
+    shown = fitting(widths, paper, least)
+    lines: Panel = []
+    for number, row in enumerate(rows):
+        cells = [
+            paper.pad(cell, width, right=i > 0)
+            for i, (cell, width) in enumerate(zip(row[:shown], widths, strict=False))
+        ]
+        lines.append(paper.line(Span("  ".join(cells).rstrip(), "dim" if number == 0 else "")))
+    return [*lines, *missing(rows[0][shown:], paper)]
+
+
+def fitting(widths: Sequence[int], paper: Paper, least: int) -> int:
+    """How many of the first columns have room, two blanks apart; `least` stay in any case."""
+    shown = len(widths)
+    while shown > least and sum(widths[:shown]) + 2 * (shown - 1) > paper.width:
+        shown -= 1
+    return shown
+
+
+def missing(heads: Sequence[str], paper: Paper) -> Panel:
+    """Which columns are left out, by their heads."""
+    if not heads:
+        return []
+    return paper.prose(f"… left out: {', '.join(heads)} (a larger --width)", "dim")
 
 
 def width_of(panel: Panel) -> int:

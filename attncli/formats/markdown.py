@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from attncli.formats.blocks import MOST_TABLES, shape_of
 from attncli.formats.cells import Table, cut, tables
 from attncli.formats.display import Display, plain, spelled
-from attncli.formats.view import View, numbered
+from attncli.formats.view import View, numbered, title_of
 
 if TYPE_CHECKING:
     from attncli.solve import Trace
@@ -25,7 +25,7 @@ BLOCK = re.compile(r"^(\d{0,9})([-+.)])(?=\s|$)")
 def render(trace: "Trace", display: Display) -> str:
     """A heading, what was computed, and the steps."""
     own = spelled if display.ascii else str
-    title = " ".join(trace.problem.presentation.title.split()) or "Attention"
+    title = title_of(trace)
     facts = " · ".join([trace.notation, *trace.problem.facts()])
     parts = [f"## {_text(title, display)}", own(facts).replace("*", "\\*")]
     for number, view in numbered(trace, display):

@@ -3,13 +3,13 @@
 import csv
 from collections.abc import Sequence
 from io import StringIO
-from math import isfinite
 from typing import Any
 
 from rich.cells import cell_len
 
-from attncli.formats.csv import FORMULA
+from attncli.formats.csv import harmless
 from attncli.formats.display import Display, plain, spelled
+from attncli.formats.json import finite
 from attncli.formats.layout import Paper
 from attncli.oracle.marking import Marked, Mistake
 
@@ -100,8 +100,8 @@ def _mistake(first: Mistake | None) -> dict[str, Any] | None:
     return {
         "step": first.step,
         "place": list(first.place),
-        "expected": first.expected if isfinite(first.expected) else None,
-        "written": first.written if isfinite(first.written) else None,
+        "expected": finite(first.expected),
+        "written": finite(first.written),
         "arithmetic": first.arithmetic or first.remark,
     }
 
@@ -115,7 +115,7 @@ def as_csv(sheets: Sequence[Marked]) -> str:
     writer.writerow(["sheet", "points", "of", *names, *last])
     for sheet in sheets:
         first = sheet.first
-        cells: list[Any] = [_harmless(sheet.source)]
+        cells: list[Any] = [harmless(sheet.source)]
         cells += ["", ""] if sheet.problem else [sheet.points, len(sheet.marks)]
         cells += [sheet.marks.get(name, "") for name in names]
         if first is None:
@@ -124,12 +124,6 @@ def as_csv(sheets: Sequence[Marked]) -> str:
             place = " ".join(map(str, first.place))
             numbers = [repr(first.expected), repr(first.written)]
             cells += [first.step, place, *numbers, first.arithmetic or first.remark]
-        cells += [sheet.slip.name if sheet.slip else "", _harmless(sheet.problem)]
+        cells += [sheet.slip.name if sheet.slip else "", harmless(sheet.problem)]
         writer.writerow(cells)
     return lines.getvalue()
-
-
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet reads as a formula."""
-    shown = plain(text)
-    return "'" + shown if shown.lstrip().startswith(FORMULA) else shown

@@ -10,8 +10,8 @@ from rich.cells import cell_len
 
 from attncli.formats.blocks import STAGES, panel
 from attncli.formats.display import Display
-from attncli.formats.layout import Line, Panel, Paper, Span, packed
-from attncli.formats.view import numbered
+from attncli.formats.layout import Line, Panel, Paper, Span, headline, packed
+from attncli.formats.view import numbered, title_of
 
 if TYPE_CHECKING:
     from attncli.solve import Trace
@@ -34,7 +34,8 @@ def render(trace: "Trace", display: Display) -> str:
     """The report as text, its lines at most `display.width` cells wide."""
     paper = Paper(display, cell_len)
     lines, something_left_out = _body(trace, paper)
-    lines = [*_head(trace, paper), paper.rule(), *lines]
+    facts = [trace.notation, *map(paper.own, trace.problem.facts())]
+    lines = [*headline(paper.theirs(title_of(trace)), facts, paper), paper.rule(), *lines]
     if something_left_out:
         advice = "--focus, a larger --width or -o FILE.npz show what is left out."
         lines += [paper.line(), *_sentence("…", "dim", advice, paper)]
@@ -51,27 +52,6 @@ def written(lines: Panel, display: Display) -> str:
     """Lines as text, with or without colour."""
     paint = _in_color if display.color else _without
     return "".join(f"{paint(line)}\n" for line in lines)
-
-
-def _head(trace: "Trace", paper: Paper) -> Panel:
-    """The title, and at its right what was computed; below it where both do not fit."""
-    title = paper.theirs(" ".join(trace.problem.presentation.title.split())) or "Attention"
-    facts = [trace.notation, *map(paper.own, trace.problem.facts())]
-    between = " | " if paper.display.ascii else " · "
-    whole = between.join(facts)
-    blanks = paper.width - paper.measure(title) - paper.measure(whole)
-    if blanks >= 2:
-        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(whole, "dim"))]
-    lines = [paper.line(Span(text, "head")) for text in paper.wrap(title, paper.width)]
-    rows: list[str] = []
-    for fact in facts:
-        longer = f"{rows[-1]}{between}{fact}" if rows else fact
-        if rows and paper.measure(longer) <= paper.width:
-            rows[-1] = longer
-        else:
-            rows.append(fact)
-    wrapped = [text for row in rows for text in paper.wrap(row, paper.width)]
-    return [*lines, *(paper.line(Span(text, "dim")) for text in wrapped)]
 
 
 def _body(trace: "Trace", paper: Paper) -> tuple[Panel, bool]:

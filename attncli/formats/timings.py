@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from attncli.bench.measure import Row
 from attncli.formats.display import Display, spelled
-from attncli.formats.layout import Panel, Paper, Span
+from attncli.formats.layout import Panel, Paper, Span, columns
 from attncli.formats.plot import Curves, amount, lettered, svg
 from attncli.formats.table import written
 
@@ -35,34 +35,17 @@ def table(bench: Bench, display: Display) -> str:
     lines: Panel = [paper.line(Span("Attention on this machine", "head"))]
     facts = between.join(f"{value}" for value in bench.machine.values())
     peaks = ", ".join(f"{dtype} {value:.0f}" for dtype, value in bench.peaks.items())
-    lines += _dim(paper, facts) + _dim(paper, f"matrix-product peak in GFLOP/s: {peaks}")
+    lines += paper.prose(facts, "dim")
+    lines += paper.prose(f"matrix-product peak in GFLOP/s: {peaks}", "dim")
     lines.append(paper.rule())
-    head, *body = _cells(bench)
-    columns = zip(head, *body, strict=True)
-    widths = [max(paper.measure(paper.own(cell)) for cell in column) for column in columns]
-    shown = len(widths)
-    while sum(widths[:shown]) + 2 * (shown - 1) > paper.width:
-        shown -= 1
-    for number, row in enumerate((head, *body)):
-        cells = [
-            paper.pad(paper.own(cell), width, right=i > 0)
-            for i, (cell, width) in enumerate(zip(row[:shown], widths, strict=False))
-        ]
-        lines.append(paper.line(Span("  ".join(cells).rstrip(), "dim" if number == 0 else "")))
-    if shown < len(widths):
-        left = ", ".join(head[shown:])
-        lines += _dim(paper, f"… left out: {left} (a larger --width)")
+    lines += columns(_cells(bench), paper)
     lines.append(paper.line())
-    lines += _dim(paper, LEGEND)
+    lines += paper.prose(LEGEND, "dim")
     text = written(lines, display)
     for title, unit, curves in _plots(bench):
         drawn = lettered(title, unit, curves, display)
         text += "\n" + (spelled_lines(drawn) if display.ascii else drawn)
     return text
-
-
-def _dim(paper: Paper, text: str) -> Panel:
-    return [paper.line(Span(line, "dim")) for line in paper.wrap(paper.own(text), paper.width)]
 
 
 LEGEND = (

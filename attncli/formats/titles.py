@@ -5,7 +5,7 @@ scale or the normalizer. S stands for the scores as the step before left them, A
 columns notation A for the scores and A′ for the weights, as lecturers write.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,6 +184,18 @@ def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) ->
             title = _of_layer(recipe, step_name, settings, notation)
         return Title(f"{title.title}, {within}" if within else title.title, title.formula)
     return _describe(step_name, settings, notation)
+
+
+def shortest(name: str, names: Collection[str]) -> str:
+    """The shortest end of a step's name, cut at a point, that is no other step's."""
+    parts = name.split(".")
+    ends = (".".join(parts[i:]) for i in reversed(range(len(parts))))
+    return next((end for end in ends if len(owners(end, names)) == 1), name)
+
+
+def owners(end: str, names: Collection[str]) -> list[str]:
+    """The steps that are called so, or whose names end so."""
+    return [name for name in names if name == end or name.endswith(f".{end}")]
 
 
 def _within(recipe: str) -> str:

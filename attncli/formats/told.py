@@ -5,12 +5,12 @@ from itertools import product
 
 from rich.cells import cell_len
 
+from attncli.core.shapes import listed
 from attncli.formats.display import Display, command, plain
 from attncli.formats.grid import shade
-from attncli.formats.layout import Panel, Paper, Span
+from attncli.formats.layout import Panel, Paper, Span, headline
 from attncli.formats.letters import text as escaped
 from attncli.formats.markdown import inert
-from attncli.formats.story import HEADINGS as SCORES
 from attncli.formats.story import Key, Story, Work
 from attncli.formats.table import written
 
@@ -36,7 +36,8 @@ BARS = (20, 8)
 def text(story: Story, source: str, display: Display) -> str:
     """Formula, arithmetic, and the next thing to ask for."""
     paper = Paper(display, cell_len)
-    lines = [*_head(story, source, paper), paper.rule()]
+    facts = [paper.theirs(fact) for fact in (source, *story.facts) if fact]
+    lines = [*headline(paper.theirs(story.title), facts, paper), paper.rule()]
     if story.formula:
         lines += [*_wrapped(story.formula, paper, "dim"), paper.line()]
     lines += _works(story.works, paper)
@@ -50,24 +51,8 @@ def text(story: Story, source: str, display: Display) -> str:
     return written(lines, display)
 
 
-def _head(story: Story, source: str, paper: Paper) -> Panel:
-    between = " | " if paper.display.ascii else " · "
-    title = paper.theirs(story.title)
-    where = between.join(paper.theirs(fact) for fact in (source, *story.facts) if fact)
-    blanks = paper.width - paper.measure(title) - paper.measure(where)
-    if blanks >= 2:
-        return [paper.line(Span(title, "head"), Span(" " * blanks), Span(where, "dim"))]
-    return [
-        *(paper.line(Span(line, "head")) for line in paper.wrap(title, paper.width)),
-        *(paper.line(Span(line, "dim")) for line in paper.wrap(where, paper.width)),
-    ]
-
-
 def _wrapped(sentence: str, paper: Paper, style: str = "") -> Panel:
-    return [
-        paper.line(Span(line, style))
-        for line in paper.wrap(paper.theirs(paper.own(sentence)), paper.width)
-    ]
+    return paper.prose(paper.theirs(paper.own(sentence)), style)
 
 
 def _works(works: Sequence[Work], paper: Paper) -> Panel:
@@ -168,8 +153,7 @@ def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
         lines.append(paper.line(*spans))
     gone = [_heading(k, story) for k in _kinds(story, without) if k not in kinds and k != "bar"]
     if gone:
-        listed = " and ".join(filter(None, [", ".join(gone[:-1]), gone[-1]]))
-        says = f"… {listed} left out; a larger --width shows more"
+        says = f"… {listed(gone)} left out; a larger --width shows more"
         lines += _wrapped(says, paper, "dim")
     return lines
 
@@ -181,7 +165,7 @@ def _kinds(story: Story, left_out: Sequence[str] = ()) -> list[str]:
     for kind in ("vector", "arithmetic", "exponential", "value"):
         if kind in kinds and not any(getattr(key, kind) for key in story.keys):
             kinds.remove(kind)
-    if "arithmetic" in kinds and story.score == "scores":
+    if "arithmetic" in kinds and story.score == HEADINGS["arithmetic"]:
         kinds.remove("score")
     return kinds
 
@@ -198,7 +182,7 @@ HEADINGS = {
 
 def _heading(kind: str, story: Story) -> str:
     if kind == "score":
-        return SCORES.get(story.score, story.score)
+        return story.score
     if kind == "exponential":
         return f"e^{story.exponent}" if story.exponent.isalnum() else f"e^({story.exponent})"
     return HEADINGS[kind]
@@ -224,7 +208,7 @@ def _entry(key: Key, kind: str, bar: int, paper: Paper) -> str:
         return paper.theirs(key.name)
     if kind == "bar":
         full = "#" if paper.display.ascii else "█"
-        return full * round(bar * max(0.0, min(1.0, key.weight)))
+        return full * round(bar * min(1.0, key.weight)) if key.weight > 0 else ""
     return _own(key.weight_text if kind == "weight" else getattr(key, kind), paper)
 
 
@@ -340,8 +324,11 @@ def _math(line: str) -> str:
     return line.replace("…", r"\dots")
 
 
-Teller = Callable[[Story, str, Display], str]
-FORMATS: Mapping[str, Teller] = {"text": text, "markdown": markdown, "latex": latex}
+FORMATS: Mapping[str, Callable[[Story, str, Display], str]] = {
+    "text": text,
+    "markdown": markdown,
+    "latex": latex,
+}
 """How a story can be written."""
 SUFFIXES = {".txt": "text", ".md": "markdown", ".tex": "latex"}
 """The suffix of a file → how a story is written there."""

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 from rich.cells import cell_len
 
 from attncli.core.labels import Labels
+from attncli.core.shapes import by
 from attncli.formats.display import Display
-from attncli.formats.layout import Line, Panel, Paper, Span, packed
+from attncli.formats.json import finite
+from attncli.formats.layout import Panel, Paper, Span, fitting, missing, packed
 from attncli.formats.table import written
 from attncli.oracle.compare import Comparison
 from attncli.oracle.pattern import pictures, sentence
@@ -24,31 +25,30 @@ def text(verdict: Verdict, display: Display, source: str, labels: Labels) -> str
     word = "the same" if verdict.same else "different"
     head = paper.theirs(f"{verdict.source} against {source or 'the problem'}") + f": {word}"
     lines: Panel = [paper.line(Span(line, "head")) for line in paper.wrap(head, paper.width)]
-    lines += _dim(paper, f"allowed: {verdict.precision}")
+    lines += paper.prose(f"allowed: {verdict.precision}", "dim")
     lines += [paper.rule(), *_table(verdict.comparisons, paper)]
     wrong = [comparison for comparison in verdict.comparisons if not comparison.same]
-    for comparison in wrong[:1]:
-        lines += [paper.line(), *_first(comparison, paper, labels), *_where(comparison, paper)]
     if wrong:
+        lines += [paper.line(), *_first(wrong[0], paper, labels), *_where(wrong[0], paper)]
         lines += [paper.line(), *_explained(verdict, paper)]
     return written(lines, display)
 
 
 def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
-    """One line a step, columns as wide as they must be; those that do not fit are left out."""
+    """One line a step, columns as wide as they must be; those that do not fit are named."""
     rows = [["step", "", "largest error", "relative", "differ", "of"]]
     for comparison in comparisons:
         mark = "same" if comparison.same else "differs"
         if not comparison.fits:
-            shapes = f"shape {_by(comparison.theirs.shape)}, not {_by(comparison.ours.shape)}"
+            shapes = f"shape {by(comparison.theirs.shape)}, not {by(comparison.ours.shape)}"
             rows.append([comparison.name, mark, shapes])
             continue
         rows.append(
             [
                 comparison.name,
                 mark,
-                _number(comparison.max_abs),
-                _number(comparison.max_rel),
+                f"{comparison.max_abs:.3g}",
+                f"{comparison.max_rel:.3g}",
                 str(comparison.differing),
                 str(comparison.wrong.size),
             ]
@@ -57,9 +57,7 @@ def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
     widths = [max(paper.measure(row[i]) for row in whole) for i in range(6)]
     widths[0] = max(paper.measure(row[0]) for row in rows)
     widths[1] = max(paper.measure(row[1]) for row in rows)
-    shown = 6
-    while shown > 3 and sum(widths[:shown]) + 2 * (shown - 1) > paper.width:
-        shown -= 1
+    shown = fitting(widths, paper, 3)
     lines: Panel = []
     for number, row in enumerate(rows):
         cells = [
@@ -74,18 +72,18 @@ def _table(comparisons: Sequence[Comparison], paper: Paper) -> Panel:
             lines += [paper.line(Span(line, style)) for line in wrapped]
         else:
             lines.append(paper.line(Span(start), Span(rest, style)))
-    return lines
+    return [*lines, *missing(rows[0][shown:], paper)]
 
 
 def _first(comparison: Comparison, paper: Paper, labels: Labels) -> Panel:
     if comparison.first is None:
-        return _wrapped(paper, f"{comparison.name} has another shape", "head")
+        return paper.prose(f"{comparison.name} has another shape", "head")
     place = comparison.first
     ours, theirs = (float(side[place]) for side in (comparison.ours, comparison.theirs))
     cell = f"first at {comparison.name}{list(place)}"
     named = _named(comparison, labels)
     told = f" ({paper.theirs(named)})" if named else ""
-    return _wrapped(paper, f"{cell}{told}: ours {_exact(ours)}, theirs {_exact(theirs)}", "head")
+    return paper.prose(f"{cell}{told}: ours {ours:.9g}, theirs {theirs:.9g}", "head")
 
 
 def _named(comparison: Comparison, labels: Labels) -> str:
@@ -102,7 +100,7 @@ def _named(comparison: Comparison, labels: Labels) -> str:
 
 def _where(comparison: Comparison, paper: Paper) -> Panel:
     where = sentence(comparison) if comparison.fits else ""
-    lines = _wrapped(paper, f"{comparison.name} differs {_in(where)}") if where else []
+    lines = paper.prose(f"{comparison.name} differs {_in(where)}") if where else []
     panels: list[Panel] = []
     bar = "|" if paper.display.ascii else "│"
     for heading, rows in pictures(comparison, ascii=paper.display.ascii):
@@ -123,26 +121,21 @@ def _in(where: str) -> str:
 
 
 def _explained(verdict: Verdict, paper: Paper) -> Panel:
-    lines: Panel = []
-    if not verdict.fits and not verdict.tried:
-        lines += _wrapped(paper, "No slips are known for this kind of problem.", "head")
-        return [*lines, *(line for fact in verdict.facts for line in _item(paper, fact))]
     if not verdict.fits:
-        lines += _wrapped(
-            paper, f"No known slip gives these numbers ({verdict.tried} tried).", "head"
-        )
-        for fact in verdict.facts:
-            lines += _item(paper, fact)
-        return lines
+        none = f"No known slip gives these numbers ({verdict.tried} tried)."
+        if not verdict.tried:
+            none = "No slips are known for this kind of problem."
+        lines = paper.prose(none, "head")
+        return [*lines, *(line for fact in verdict.facts for line in _item(paper, fact))]
     best, *others = verdict.fits
     last = [comparison.name for comparison in verdict.comparisons if not comparison.same][-1]
     verb = "are" if last.endswith("s") else "is"
-    lines += _wrapped(paper, f"Your {last} {verb} what you get when {best.sentence}.", "head")
-    lines += _item(paper, f"with it, {_number(best.max_abs)} apart", f"slip: {best.name}")
+    lines = paper.prose(f"Your {last} {verb} what you get when {best.sentence}.", "head")
+    lines += _item(paper, f"with it, {best.max_abs:.3g} apart", f"slip: {best.name}")
     lines += _item(paper, f"known from: {best.known_from}")
     for other in others[: MOST_SLIPS - 1]:
-        lines += _wrapped(paper, f"Or: {other.sentence}.")
-        lines += _item(paper, f"with it, {_number(other.max_abs)} apart", f"slip: {other.name}")
+        lines += paper.prose(f"Or: {other.sentence}.")
+        lines += _item(paper, f"with it, {other.max_abs:.3g} apart", f"slip: {other.name}")
     for apart in verdict.apart:
         lines += _item(paper, apart)
     return lines
@@ -158,26 +151,6 @@ def _item(paper: Paper, *texts: str) -> Panel:
     ]
 
 
-def _wrapped(paper: Paper, text: str, style: str = "") -> Panel:
-    return [paper.line(Span(line, style)) for line in paper.wrap(paper.own(text), paper.width)]
-
-
-def _dim(paper: Paper, text: str) -> list[Line]:
-    return _wrapped(paper, text, "dim")
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "(" + " × ".join(map(str, shape)) + ")"
-
-
-def _number(value: float) -> str:
-    return "0" if value == 0 else f"{value:.3g}"
-
-
-def _exact(value: float) -> str:
-    return f"{value:.9g}"
-
-
 # --- for scripts
 
 
@@ -187,7 +160,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "same": verdict.same,
         "steps": [_step(comparison) for comparison in verdict.comparisons],
         "slips": [
-            {"name": fit.name, "sentence": fit.sentence, "max_abs": _finite(fit.max_abs)}
+            {"name": fit.name, "sentence": fit.sentence, "max_abs": finite(fit.max_abs)}
             for fit in verdict.fits
         ],
     }
@@ -201,18 +174,14 @@ def _step(comparison: Comparison) -> dict[str, Any]:
     return {
         "name": comparison.name,
         "same": comparison.same,
-        "max_abs": _finite(comparison.max_abs),
-        "max_rel": _finite(comparison.max_rel),
+        "max_abs": finite(comparison.max_abs),
+        "max_rel": finite(comparison.max_rel),
         "first": None if place is None else list(place),
-        "ours": None if ours is None else _finite(ours),
-        "theirs": None if theirs is None else _finite(theirs),
+        "ours": finite(ours),
+        "theirs": finite(theirs),
         "differing": comparison.differing,
         "of": int(comparison.wrong.size),
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
 
 
 def dumped(report: Any) -> str:

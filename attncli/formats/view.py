@@ -129,6 +129,11 @@ class View:
         )
 
 
+def title_of(trace: "Trace") -> str:
+    """What a report is called: the problem's title on one line."""
+    return " ".join(trace.problem.presentation.title.split()) or "Attention"
+
+
 def views(trace: "Trace", display: Display) -> Iterator[View]:
     """The chosen steps of a trace, in their order, in focus."""
     largest = _largest(trace)

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from attncli.errors import InputError
 from attncli.formats import told
+from attncli.formats.attending import BEFORE_WEIGHTS, Attending
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.story import Story
-from attncli.formats.teller import BEFORE_WEIGHTS, Teller
+from attncli.formats.wording import Wording
 from attncli.lessons.computed import Part
 
 MOST_KEYS = 9
@@ -37,22 +38,19 @@ class _Bars:
     """One row of weights, on paper."""
 
     def __init__(self, part: Part, paper: Paper) -> None:
-        self.on = part.of
-        self.recipe = part.step.name.removesuffix("weights")
-        *lead, self.query = (place or 0 for place in part.index[:-1])
-        self.lead = tuple(lead)
-        self.called = part.of.names(
-            part.step.name, "query", part.step.value.shape[-2], lead[0] if lead else 0
-        )[self.query]
+        *lead, query = (place or 0 for place in part.index[:-1])
+        wording = Wording(part.of.working, "rows", paper.display.digits)
+        recipe = part.step.name.removesuffix("weights")
+        self.one = Attending(wording, recipe, tuple(lead), query)
+        self.called = wording.names(part.step, "query", self.one.index)[query]
         self.indent = " " * min(8, paper.width // 10)
         width = paper.width - len(self.indent)
         self.paper = Paper(replace(paper.display, width=width), paper.measure)
-        self.teller = Teller(self.on.working, "rows", paper.display.digits)
 
     def panel(self) -> Panel:
         """Query, table, what is left out, output."""
         story = Story("", ())
-        self.teller.table(story, self.recipe, self.lead, self.query, MOST_KEYS)
+        self.one.tabulate(story, MOST_KEYS)
         story.total = ("", "")
         names = [self.paper.theirs(key.name) for key in story.keys]
         short = self.paper.shorten(names, range(len(names)), max(6, self.paper.width // 3))
@@ -71,29 +69,23 @@ class _Bars:
         return [self.paper.line(Span(self.indent), *line.spans) for line in lines]
 
     def _is_short(self, base: str) -> bool:
-        step = self.on.steps.get(self.recipe + base)
+        step = self.one.find(base)
         return step is not None and bool(step.value.shape[-1] <= MOST_FEATURES)
 
     def _query(self) -> str:
         """The query's vector."""
-        if not self._is_short("query"):
-            return ""
-        step = self.on.steps[f"{self.recipe}query"]
-        return self.teller.vector_text(step, (*self.lead[-(step.value.ndim - 2) :], self.query))
+        return self.one.vector("query", self.one.query) if self._is_short("query") else ""
 
     def _output(self) -> str:
         """What the query gets, with its arithmetic where there is room; '' without values."""
         if not self._is_short("value"):
             return ""
-        sum_of_all, vector = self.teller.weighted(self.recipe, self.lead, self.query).lines
+        sum_of_all, vector = self.one.weighted().lines
         whole = f"{sum_of_all[2:]} {vector}"
         return whole if self.paper.measure(whole) + 8 <= self.paper.width else vector[2:]
 
     def _sentence(self, text: str, style: str = "") -> Panel:
-        text = self.paper.theirs(self.paper.own(text))
-        parts = [text] if self.paper.measure(text) <= self.paper.width else []
-        parts = parts or self.paper.wrap(text, self.paper.width)
-        return [self.paper.line(Span(part, style)) for part in parts]
+        return self.paper.prose(self.paper.theirs(self.paper.own(text)), style)
 
 
 def behind(part: Part) -> list[str]:

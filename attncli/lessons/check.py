@@ -1,5 +1,6 @@
 """Whether a lesson is sound: every scene is drawn, every question answered, no number typed."""
 
+from attncli.core.shapes import count
 from attncli.formats.layout import Paper
 from attncli.lessons.lesson import Lesson, refuse_typed_numbers
 from attncli.lessons.player import Player
@@ -11,8 +12,4 @@ def checked(lesson: Lesson, paper: Paper) -> str:
     for _ in Player(lesson, paper).straight():
         pass
     questions = sum(scene.question is not None for scene in lesson.scenes)
-    return f"sound, {_many(len(lesson.scenes), 'scene')}, {_many(questions, 'question')}"
-
-
-def _many(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+    return f"sound, {count(len(lesson.scenes), 'scene')}, {count(questions, 'question')}"

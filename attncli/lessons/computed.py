@@ -15,6 +15,7 @@ from attncli.errors import InputError, LimitError, UsageError
 from attncli.files.build import build
 from attncli.files.scalars import did_you_mean
 from attncli.files.types import Entry
+from attncli.formats.titles import owners
 from attncli.formats.view import Numbers
 from attncli.solve import Trace, solve
 
@@ -126,14 +127,14 @@ class Computed:
         """The whole name of a step of which the end is enough: `norm1` of `layers.0.norm1`."""
         if name in self.steps:
             return name
-        whole = [step for step in self.steps if step.endswith(f".{name}")]
+        whole = owners(name, self.steps)
         return whole[0] if len(whole) == 1 else None
 
     def step(self, name: str) -> Step:
         """The step of this name, or end of a name; raises `InputError` with the nearest."""
         if known := self.known(name):
             return self.steps[known]
-        if several := [step for step in self.steps if step.endswith(f".{name}")]:
+        if several := owners(name, self.steps):
             raise InputError(
                 f"{len(several)} steps end in {name}", expected=" or ".join(several[:4])
             )
@@ -194,12 +195,6 @@ class Computed:
         """Whether a key is left out, so that there is nothing to reckon."""
         masked = self.steps.get(cell.step.removesuffix("weights") + "masked")
         return masked is not None and bool(np.asarray(masked.value)[cell.index] == -np.inf)
-
-    def short(self, name: str) -> str:
-        """The shortest end of a step's name that is its own."""
-        parts = name.split(".")
-        ends = [".".join(parts[start:]) for start in range(len(parts), -1, -1)]
-        return next((end for end in ends if end and self.known(end) == name), name)
 
     @cached_property
     def working(self) -> "Working":

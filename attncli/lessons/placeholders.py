@@ -20,12 +20,14 @@ An answer may also compare, `max weights[0] vs was max weights[0]`: less, the sa
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from attncli.core.shapes import listed
 from attncli.errors import InputError, Place
 from attncli.files.scalars import did_you_mean
+from attncli.formats.arithmetic import decimals
 from attncli.lessons.computed import Cell, Computed, Part
 
 MOST_RIVALS = 6
@@ -193,7 +195,7 @@ class Reader:
         text = numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"
         return Found(text, cells=part.cells())
 
-    def _unknown(self, name: str) -> None:
+    def _unknown(self, name: str) -> NoReturn:
         near = did_you_mean(name, [*self.on.steps, *self.on.problem.settings()])
         raise InputError(
             f"there is no step and no key {name}",
@@ -227,9 +229,7 @@ class Reader:
                 f"top {many} of {n} places", expected="how many, as in top 3 weights[0]"
             )
         order = [int(place) for place in np.argsort(-row.value, kind="stable")[: int(many)]]
-        *most, last = [row.names[place] for place in order]
-        text = f"{', '.join(most)} and {last}" if most else last
-        return Found(text, cells=row.cells(order))
+        return Found(listed([row.names[place] for place in order]), cells=row.cells(order))
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -301,10 +301,7 @@ class Reader:
 
 def written(value: float, digits: int) -> str:
     """A number with as many decimals as it needs, at most `digits`."""
-    from attncli.backends.terms import Term
-    from attncli.formats.arithmetic import Arithmetic
-
-    return Arithmetic(value, Term("given", value), digits, 3e-7).number(value)
+    return decimals(value, digits, 3e-7)[0]
 
 
 def _written(setting: Any) -> str:

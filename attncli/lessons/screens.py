@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attncli.errors import InputError
 from attncli.formats.blocks import panel
 from attncli.formats.layout import Line, Panel, Paper, Span, packed
+from attncli.formats.titles import shortest
 from attncli.formats.view import views
 from attncli.lessons import bars
 from attncli.lessons.computed import Cell, Computed, Part
@@ -273,4 +274,4 @@ def _called(cell: Cell) -> str:
         cell.of.names(step.name, axis, n, batch)[place]
         for axis, n, place in zip(step.axes, step.value.shape, cell.index, strict=True)
     ]
-    return f"{cell.of.short(step.name)}[{', '.join(names)}]"
+    return f"{shortest(step.name, cell.of.steps)}[{', '.join(names)}]"

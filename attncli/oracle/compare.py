@@ -206,15 +206,27 @@ def compared(
         step = of(trace, name, theirs[name]) if name in theirs else None
         if step is None:
             continue
-        result = theirs[name]
-        value = result.value
-        if result.blank is not None and value.shape == step.value.shape:
-            # Nobody knows which of NaN and the infinities null was: any of them will do.
-            known = result.blank & ~np.isfinite(step.value)
-            value = np.where(known, step.value, value)
-        rtol, atol = rule.tolerance(problem, step, result)
-        if np.shape(atol) and np.shape(atol) != step.value.shape:
-            atol = 0.0
-        comparison = compare(Step(name, step.value, step.axes), value, rtol, atol)
-        comparisons.append(comparison)
+        comparisons.append(beside(problem, name, step, theirs[name], rule))
     return comparisons
+
+
+def beside(
+    problem: Problem,
+    name: str,
+    step: Step,
+    result: Result,
+    rule: Rule,
+    slack: Numbers | None = None,
+) -> Comparison:
+    """A result of theirs, called `name`, beside our step; `slack` is allowed in addition."""
+    value = result.value
+    rtol, atol = rule.tolerance(problem, step, result)
+    if slack is not None and slack.shape == value.shape:
+        atol = atol + slack
+    if np.shape(atol) and np.shape(atol) != np.shape(step.value):
+        atol = 0.0
+    if result.blank is not None and value.shape == np.shape(step.value):
+        # Nobody knows which of NaN and the infinities null was: any of them will do.
+        known = result.blank & ~np.isfinite(step.value)
+        value = np.where(known, step.value, value)
+    return compare(Step(name, step.value, step.axes), value, rtol, atol)

@@ -53,19 +53,28 @@ class Outcome:
     """The dialect; empty for the problem as it stands."""
     source: str
     output: Numbers | None
-    refused: str = ""
+    error: AttncliError | None = None
+    """Why there is no output."""
     comparison: Comparison | None = None
     """Beside the first that computes; None for that one, and for a refusal."""
     because: tuple[str, ...] = ()
     """The habits that matter on this problem."""
 
     @property
+    def refused(self) -> str:
+        """Why the library would not compute it; empty where it would."""
+        return "" if self.error is None else self.error.what
+
+    @property
     def same(self) -> bool:
-        return not self.refused and (self.comparison is None or self.comparison.same)
+        return self.error is None and (self.comparison is None or self.comparison.same)
 
 
 def outcomes(open_problem: Opening) -> list[Outcome]:
-    """The problem as it stands, then under each dialect. Raises what all of them refuse."""
+    """The problem as it stands, then under each dialect.
+
+    Raises what is wrong with the problem as it stands where nothing computes it.
+    """
     own = _outcome("", "as the problem stands", open_problem, None)
     found = [own]
     for name, dialect in DIALECTS.items():
@@ -73,8 +82,8 @@ def outcomes(open_problem: Opening) -> list[Outcome]:
         found.append(replace(outcome, because=_habits(dialect, outcome, open_problem)))
     reference = next((outcome for outcome in found if outcome.output is not None), None)
     if reference is None:
-        open_problem(None)
-        return found
+        assert own.error is not None
+        raise own.error
     return [_beside(reference, outcome) for outcome in found]
 
 
@@ -82,7 +91,7 @@ def _outcome(name: str, source: str, open_problem: Opening, dialect: Dialect | N
     try:
         return Outcome(name, source, np.asarray(solve(open_problem(dialect), keep=()).output))
     except AttncliError as error:
-        return Outcome(name, source, None, refused=error.what)
+        return Outcome(name, source, None, error)
 
 
 def _habits(dialect: Dialect, outcome: Outcome, open_problem: Opening) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from attncli.core.attention import Attention
 from attncli.core.problem import Problem
-from attncli.core.shapes import count
+from attncli.core.shapes import by, count, listed
 from attncli.core.step import Step
 from attncli.files.results import Result
 from attncli.oracle.carried import expected
@@ -29,7 +29,7 @@ def facts(
     wrong = [comparison for comparison in comparisons if not comparison.same]
     if right:
         yield (
-            f"{_listed(right)} {'is' if len(right) == 1 else 'are'} right; the first step that "
+            f"{listed(right)} {'is' if len(right) == 1 else 'are'} right; the first step that "
             f"differs is {wrong[0].name}"
         )
     for comparison in wrong:
@@ -68,7 +68,7 @@ def _consequences(
             follows.append(comparison.name)
     if follows:
         verb = "follows" if len(follows) == 1 else "follow"
-        yield f"{_listed(follows)} {verb} from what stands before: only the rest is to be explained"
+        yield f"{listed(follows)} {verb} from what stands before: only the rest is to be explained"
 
 
 def _reshaped(comparison: Comparison) -> Iterator[str]:
@@ -77,9 +77,8 @@ def _reshaped(comparison: Comparison) -> Iterator[str]:
         return
     step = Step(comparison.name, comparison.ours, comparison.axes)
     theirs = comparison.theirs.reshape(comparison.ours.shape)
-    shape = " × ".join(map(str, comparison.ours.shape))
     if compare(step, theirs, *NEAR).same:
-        yield f"{comparison.name} has the right numbers: reshape it to ({shape})"
+        yield f"{comparison.name} has the right numbers: reshape it to {by(comparison.ours.shape)}"
 
 
 def _lost(comparison: Comparison) -> Iterator[str]:
@@ -162,7 +161,3 @@ def _range(problem: Attention, wrong: list[Comparison]) -> Iterator[str]:
             f"{count(outside, 'number')} of {last.name} {lie} outside the range of the values "
             f"({low:.4g} to {high:.4g}): its weights are negative, or sum to more than 1"
         )
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -17,7 +17,7 @@ from attncli.core.step import Step
 from attncli.errors import AttncliError, InputError, Place
 from attncli.files.results import Result
 from attncli.oracle.carried import expected, theirs_sent
-from attncli.oracle.compare import Comparison, Numbers, Rule, compare, distance, of
+from attncli.oracle.compare import Comparison, Numbers, Rule, beside, distance, of
 from attncli.oracle.search import Fit, Search
 from attncli.solve import Trace, solve
 from attncli.worked import Working
@@ -118,8 +118,10 @@ class Marker:
             if name not in sheet:
                 marks[name] = "missing"
                 continue
-            whole = self._compared(name, sheet[name], self._ours(name, sheet[name]), None)
-            follows = self._compared(name, sheet[name], given.get(name), slack.get(name))
+            theirs, ours = sheet[name], of(self.ours, name, sheet[name])
+            assert ours is not None
+            whole = beside(self.problem, name, ours, theirs, self.rule)
+            follows = beside(self.problem, name, given[name], theirs, self.rule, slack.get(name))
             if whole.same:
                 marks[name] = "right"
             elif follows.same:
@@ -157,23 +159,6 @@ class Marker:
                 apart = np.abs(distance(np.asarray(given[name].value), np.asarray(step.value)))
                 moved[name] = np.maximum(moved[name], np.where(np.isfinite(apart), apart, 0.0))
         return {name: SLACK * amount for name, amount in moved.items()}
-
-    def _ours(self, name: str, result: Result) -> Step | None:
-        return of(self.ours, name, result)
-
-    def _compared(
-        self, name: str, result: Result, step: Step | None, slack: Numbers | None
-    ) -> Comparison:
-        assert step is not None
-        rtol, atol = self.rule.tolerance(self.problem, step, result)
-        if slack is not None and slack.shape == result.value.shape:
-            atol = atol + slack
-        if np.shape(atol) and np.shape(atol) != np.shape(step.value):
-            atol = 0.0
-        value = result.value
-        if result.blank is not None and value.shape == np.shape(step.value):
-            value = np.where(result.blank & ~np.isfinite(step.value), step.value, value)
-        return compare(Step(name, step.value, step.axes), value, rtol, atol)
 
     def _mistake(self, wrong: Comparison) -> Mistake:
         if wrong.first is None:

@@ -4,10 +4,10 @@ A whole head, every row from 128 on, the last tile only, the diagonal only: each
 another line of a kernel.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from attncli.core.labels import plural
+from attncli.core.shapes import listed
 from attncli.oracle.compare import Comparison, Numbers
 
 SHADES = " ░▒▓█"
@@ -16,15 +16,6 @@ MOST_ROWS, MOST_COLUMNS = 12, 40
 """Cells of a picture."""
 MOST_PICTURES = 4
 TILES = (256, 128, 64, 32, 16)
-PLURALS = {
-    "query": "queries",
-    "batch": "batch entries",
-    "head": "heads",
-    "key": "keys",
-    "feature": "features",
-    "row": "rows",
-    "column": "columns",
-}
 
 
 def sentence(comparison: Comparison) -> str:
@@ -35,28 +26,18 @@ def sentence(comparison: Comparison) -> str:
     if wrong.all():
         return "everywhere"
     parts = [
-        part
-        for axis, name in enumerate(comparison.axes)
-        if (part := _places(wrong, axis, name, comparison.axes))
+        part for axis, name in enumerate(comparison.axes) if (part := _places(wrong, axis, name))
     ]
     diagonal = _diagonal(comparison)
     if diagonal:
         parts.append(diagonal)
     if not parts:
-        share = comparison.differing / wrong.size
-        return f"scattered over all {_many(comparison.axes[-2:])}, {share:.0%} of the cells"
+        places = listed([*map(plural, comparison.axes[-2:])])
+        return f"scattered over all {places}, {comparison.differing / wrong.size:.0%} of the cells"
     return ", ".join(parts)
 
 
-def _many(axes: Sequence[str]) -> str:
-    return " and ".join(_plural(axis) for axis in axes)
-
-
-def _plural(axis: str) -> str:
-    return PLURALS.get(axis.rstrip("0123456789"), axis + "s")
-
-
-def _places(wrong: Numbers, axis: int, name: str, axes: Sequence[str]) -> str:
+def _places(wrong: Numbers, axis: int, name: str) -> str:
     """The places of one axis where anything differs; empty where that is all of them."""
     n = wrong.shape[axis]
     others = tuple(i for i in range(wrong.ndim) if i != axis)
@@ -68,12 +49,12 @@ def _places(wrong: Numbers, axis: int, name: str, axes: Sequence[str]) -> str:
         return f"{name} {places[0]} of {n}" + _last(places, n)
     first, last = int(places[0]), int(places[-1])
     if last - first + 1 == len(places):
-        return f"{_plural(name)} {first}–{last} of {n}" + _tile(first, last, n)
+        return f"{plural(name)} {first}–{last} of {n}" + _tile(first, last, n)
     stride = int(places[1] - places[0])
     if stride > 1 and len(places) > 2 and np.array_equal(places, np.arange(first, n, stride)):
         return f"every {_ordinal(stride)} {name} from {first} on"
     listed = ", ".join(map(str, places[:6])) + (", …" if len(places) > 6 else "")
-    return f"{_plural(name)} {listed} ({len(places)} of {n})"
+    return f"{plural(name)} {listed} ({len(places)} of {n})"
 
 
 def _last(places: Numbers, n: int) -> str:

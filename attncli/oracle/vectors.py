@@ -8,7 +8,7 @@ lengths, so that swapped ones are found, too.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -148,7 +148,7 @@ FEATURES = (
     Feature("rope", "rotary positions, halves", {"rope": {"base": 10000.0}, **BOTTOM}),
     Feature(
         "rope-interleaved",
-        "rotary positions, neighbours, four features of all",
+        "rotary positions, neighbours, two features of all",
         {"rope": {"base": 500.0, "pairing": "interleaved", "width": 2}, **TOP},
     ),
     Feature("past", "a cache of five keys, causal", {"causal": True}, _past),
@@ -244,14 +244,16 @@ def _poisoned(tensors: Tensors) -> Tensors:
 
 
 def _problem(keys: Keys, tensors: Tensors) -> Problem:
-    entries: Keys = dict(keys)
-    for name, array in tensors.items():
+    return build(keywords(_nested({**keys, **tensors})), Path())
+
+
+def _nested(keys: Keys) -> Keys:
+    """Keys of a problem, `past.key` as the key `key` inside `past`."""
+    entries: Keys = {}
+    for name, value in keys.items():
         outer, dot, inner = name.partition(".")
-        if dot:
-            entries[outer] = {**entries.get(outer, {}), inner: array}
-        else:
-            entries[name] = array
-    return build(keywords(entries), Path())
+        entries[outer] = {**entries.get(outer, {}), inner: value} if dot else value
+    return entries
 
 
 # --- files
@@ -317,15 +319,8 @@ def _entry(case: Case, problem: Keys, stored: Tensors) -> Keys:
 
 def _document(case: Case) -> Keys:
     """The problem file of a case: its settings, and where its tensors lie."""
-    references: Mapping[str, str] = {name: f"{case.id}.npz:{name}" for name in case.tensors}
-    document: Keys = {"title": f"{case.id}: {case.about}", **case.keys}
-    for name, reference in references.items():
-        outer, dot, inner = name.partition(".")
-        if dot:
-            document[outer] = {**document.get(outer, {}), inner: reference}
-        else:
-            document[name] = reference
-    return document
+    references = {name: f"{case.id}.npz:{name}" for name in case.tensors}
+    return _nested({"title": f"{case.id}: {case.about}", **case.keys, **references})
 
 
 def _stored(array: Numbers, precision: str) -> Numbers:

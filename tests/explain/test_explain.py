@@ -104,6 +104,34 @@ def test_outputs_answer_to_symbol_and_position(
     assert text.startswith({"b2": "b2, the second", "2": "b3, the third", "q2": "query q2"}[name])
 
 
+@pytest.mark.parametrize(
+    ("keys", "lines"),
+    [
+        (
+            "mask: [[false, false], [true, true]]\nmasked_row: nan",
+            ["k1 .* −∞ +0 +nan +1", "b1 = nan·1 \\+ nan·2 = nan"],
+        ),
+        (
+            "mask: [[false, false], [true, true]]\nmasked_row: uniform",
+            ["k1 .* −∞ +0 +0.500 +█+ +1", "b1 = 0.5·1 \\+ 0.5·2 = 1.5"],
+        ),
+        (
+            "scores: [[.inf, 1], [0, 0]]\nallow_nonfinite: true",
+            ["k1 +∞ +nan +nan +1", "Σ +nan +nan"],
+        ),
+    ],
+)
+def test_a_row_that_is_not_finite(
+    keys: str, lines: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = "" if "scores" in keys else "query: [[1], [2]]\nkey: [[1], [3]]\n"
+    path = tmp_path / "p.yaml"
+    path.write_text(f"similarity: dot\n{vectors}value: [[1], [2]]\n{keys}\n", encoding="utf-8")
+    story = told(capsys, str(path), "b1")
+    for line in lines:
+        assert re.search(line, story), (line, story)
+
+
 def test_labels_name_outputs_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
     minilm = str(SAMPLES / "minilm.yaml")
     assert told(capsys, minilm, "it").startswith("it, output 11")

@@ -11,8 +11,13 @@ import yaml
 from attncli import attend, load
 from attncli.commands.boundary import run
 from attncli.core.problem import Notation
+from attncli.formats import titles
+from attncli.formats.display import spelled
 from attncli.formats.plot import amount
+from attncli.formats.timings import LEGEND
 from attncli.formats.titles import describe
+from attncli.oracle.slips import SLIPS
+from attncli.oracle.slips.layers import LAYER_SLIPS
 from attncli.solve import solve
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -90,6 +95,28 @@ def test_an_amount_has_the_unit_that_fits(value: float, unit: str, words: str) -
     assert amount(value, unit) == words
 
 
+OWN = [
+    *(
+        text
+        for tables in (titles.FORMULAS, titles.LAYERS)
+        for t in tables.values()
+        for text in t.values()
+    ),
+    *(
+        text
+        for slip in (*SLIPS.values(), *LAYER_SLIPS.values())
+        for text in (slip.sentence, slip.known_from)
+    ),
+    *("4 µs", "± ÷ full", LEGEND),
+]
+"""Texts of ours; `bench` heads its columns with the last but one."""
+
+
+@pytest.mark.parametrize("text", OWN)
+def test_in_ascii_our_own_texts_have_no_escape(text: str) -> None:
+    assert "\\" not in spelled(text)
+
+
 def verdict(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert run(["verify", *words]) == 1
     return capsys.readouterr().out
@@ -110,6 +137,23 @@ def test_a_step_of_another_shape_is_a_difference_that_has_no_place(
     assert max(map(len, narrow.splitlines())) <= 32
     told = json.loads(verdict(capsys, "p.npz", "theirs.npz", "--format", "json"))
     assert told["steps"][0]["first"] is None
+
+
+def test_columns_without_room_are_named(
+    vectors: dict[str, np.ndarray],  # type: ignore[type-arg]
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.save("theirs.npy", solve(load(**vectors)).output)
+    for words, gone in (
+        (["verify", "p.npz", "theirs.npy"], "differ, of"),
+        (["attend", "p.npz", "--simulate", "float16"], "overflow, to zero"),
+    ):
+        assert run([*words, "--width", "40"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 40
+        assert f"… left out: {gone} (a larger --width)" in " ".join(lines)
+        assert run(words) == 0
+        assert "left out" not in capsys.readouterr().out
 
 
 def test_slips_that_fit_equally_well_are_all_named_with_what_tells_them_apart(

@@ -142,6 +142,11 @@ def test_a_sentence_says_where(where: tuple[object, ...], says: str) -> None:
     assert told.startswith(says)
 
 
+def test_a_sentence_has_the_plural_of_any_axis() -> None:
+    wrong = places(slice(1, 3), shape=(5, 3))
+    assert sentence(comparison(wrong, ("patch", "feature"))).startswith("patches 1–2 of 5")
+
+
 @pytest.mark.parametrize(
     ("band", "says"),
     [

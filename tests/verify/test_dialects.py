@@ -8,6 +8,7 @@ import pytest
 
 from attncli import load
 from attncli.core.problem import Problem
+from attncli.errors import AttncliError
 from attncli.files.build import build
 from attncli.files.dialects import DIALECTS, Dialect
 from attncli.files.problem import keywords
@@ -100,3 +101,9 @@ def test_numbers_of_a_mask() -> None:
     assert "0 and 1" in told[""].refused
     assert told["torch"].because == ("the numbers of a mask are added to the scores",)
     assert told["keras-mha"].because == ("1 in a numeric mask shows",)
+
+
+def test_what_all_of_them_refuse_is_raised() -> None:
+    """Also where the problem can be read and is refused while it is computed."""
+    with pytest.raises(AttncliError, match=r"query 0 .* is a zero vector"):
+        found(query=np.zeros((1, 2)), key=K, value=V, similarity="cosine")

@@ -104,7 +104,7 @@ def heads_viewed(problem: Attention) -> Iterator[Variant]:
         if getattr(problem, name) is not None and len(problem.shape(name)) > 2:
             moved = alter(moved, name, once(viewed))
     last = "heads" if "heads" in problem.step_names() else "output"
-    yield "and back", alter(moved, last, once(unviewed), when="always")
+    yield "and back", alter(moved, last, once(unviewed))
     yield "", moved
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from attncli.core.attention import Attention
-from attncli.core.masking import Band, Lengths, Mask, Places
+from attncli.core.masking import Band, Lengths, Places
 from attncli.core.step import Array
 from attncli.oracle.slips.masks import by_row, instead, is_causal
 from attncli.oracle.slips.slip import Variant, slip
@@ -27,6 +27,9 @@ def _offsets(problem: Attention) -> Iterator[tuple[str, int | Array]]:
                 yield "bottom-right, at the last real key", mask.lengths - problem.n_queries
         elif isinstance(mask, Lengths):
             yield "bottom-right, at the last real key", int(mask.lengths) - problem.n_queries
+
+
+# --- causal masks
 
 
 @slip(
@@ -104,45 +107,13 @@ def causal_added(problem: Attention) -> Iterator[Variant]:
             yield from by_row(detail, replace(problem, masks=(band, *problem.masks)))
 
 
-def _windows(problem: Attention, part: str) -> Iterator[tuple[str, Mask, Mask | None]]:
-    """What may become of a window."""
-    for band in _bands(problem, causal=False):
-        left, right = band.left, band.right
-        if part == "left out":
-            yield "", band, None
-        if part == "one side":
-            if left is not None:
-                yield "unbounded on the left", band, replace(band, left=None)
-            if right is not None:
-                yield "unbounded on the right", band, replace(band, right=None)
-        if part == "swapped" and left != right:
-            yield "", band, replace(band, left=right, right=left)
-        if part == "width":
-            for shift, word in ((1, "wide"), (-1, "narrow")):
-                wider = [None if side is None else side + shift for side in (left, right)]
-                for sides, where in (
-                    ((wider[0], right), "on the left"),
-                    ((left, wider[1]), "on the right"),
-                    ((wider[0], wider[1]), "on both sides"),
-                ):
-                    if sides != (left, right) and not (
-                        where.startswith("on both") and None in sides
-                    ):
-                        detail = f"one too {word} {where}"
-                        yield detail, band, replace(band, left=sides[0], right=sides[1])
-        if part == "halved" and left is not None:
-            halves = replace(band, left=left // 2, right=None if right is None else right // 2)
-            yield "", band, halves
-
-
-def _window(problem: Attention, part: str) -> Iterator[Variant]:
-    for detail, band, other in _windows(problem, part):
-        yield from by_row(detail, instead(problem, band, other))
+# --- windows
 
 
 @slip("window-left-out", "the window is left out", "window", "an argument not passed on")
 def window_left_out(problem: Attention) -> Iterator[Variant]:
-    yield from _window(problem, "left out")
+    for band in _bands(problem, causal=False):
+        yield from by_row("", instead(problem, band, None))
 
 
 @slip(
@@ -152,7 +123,18 @@ def window_left_out(problem: Attention) -> Iterator[Variant]:
     "a width that counts the query's own place, as in Hugging Face's Mistral, or does not",
 )
 def window_width(problem: Attention) -> Iterator[Variant]:
-    yield from _window(problem, "width")
+    for band in _bands(problem, causal=False):
+        for shift, word in ((1, "wide"), (-1, "narrow")):
+            left, right = (None if n is None else n + shift for n in (band.left, band.right))
+            moved = {}
+            if left is not None:
+                moved["on the left"] = replace(band, left=left)
+            if right is not None:
+                moved["on the right"] = replace(band, right=right)
+            if len(moved) == 2:
+                moved["on both sides"] = replace(band, left=left, right=right)
+            for where, other in moved.items():
+                yield from by_row(f"one too {word} {where}", instead(problem, band, other))
 
 
 @slip(
@@ -162,14 +144,23 @@ def window_width(problem: Attention) -> Iterator[Variant]:
     "sliding windows that bound the past alone, or forget to",
 )
 def window_one_side(problem: Attention) -> Iterator[Variant]:
-    yield from _window(problem, "one side")
+    for band in _bands(problem, causal=False):
+        if band.left is not None:
+            other = instead(problem, band, replace(band, left=None))
+            yield from by_row("unbounded on the left", other)
+        if band.right is not None:
+            other = instead(problem, band, replace(band, right=None))
+            yield from by_row("unbounded on the right", other)
 
 
 @slip(
     "window-swapped", "the window's sides are swapped", "window", "(right, left) for (left, right)"
 )
 def window_swapped(problem: Attention) -> Iterator[Variant]:
-    yield from _window(problem, "swapped")
+    for band in _bands(problem, causal=False):
+        if band.left != band.right:
+            turned = replace(band, left=band.right, right=band.left)
+            yield from by_row("", instead(problem, band, turned))
 
 
 @slip(
@@ -179,4 +170,8 @@ def window_swapped(problem: Attention) -> Iterator[Variant]:
     "a width of both sides together (Longformer) given as that of one",
 )
 def window_halved(problem: Attention) -> Iterator[Variant]:
-    yield from _window(problem, "halved")
+    for band in _bands(problem, causal=False):
+        if band.left is not None:
+            right = None if band.right is None else band.right // 2
+            halves = replace(band, left=band.left // 2, right=right)
+            yield from by_row("", instead(problem, band, halves))

@@ -25,15 +25,6 @@ def _alike(problem: Attention, *names: str) -> bool:
     return len(shapes) == 1
 
 
-def _same_input(problem: Attention, *names: str) -> bool:
-    """Whether these are made of one input."""
-    first = getattr(problem, names[0])
-    return all(
-        getattr(problem, name) is first or np.array_equal(getattr(problem, name), first)
-        for name in names
-    )
-
-
 def _with(problem: Attention, **made_of: str) -> Attention:
     """The problem with vectors (and their projections) in place of others."""
     projections = replace(
