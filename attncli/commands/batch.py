@@ -35,7 +35,14 @@ attncli batch jobs.yaml
 attncli batch data/*.npz -o 'out/{stem}-{temperature}.npz' --sweep temperature=0.5,1,2 --dry-run"""
 
 
-@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, CLUSTER, but=("focus", "color", "width", "output"))
+@accepts(
+    COMPUTATION,
+    DISPLAY,
+    OUTPUT,
+    MACHINE,
+    CLUSTER,
+    but=("focus", "color", "width", "output", "verbose", "tile"),
+)
 def batch(
     sources: Annotated[
         list[str],
@@ -172,25 +179,21 @@ def _settings(options: Options, retries: int, timeout: float | None) -> "Setting
     from attncli.formats import FORMATS
     from attncli.formats.chosen import names
 
-    if options.format is not None and options.format not in FORMATS:
-        raise UsageError(
-            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
-        )
     if retries < 0:
         raise UsageError(f"--retries {retries}", expected="0 or more", found=str(retries))
     if timeout is not None and not timeout > 0:
         raise UsageError(f"--timeout {timeout:g}", expected="more than 0", found=f"{timeout:g}")
     names(options.steps)
     return Settings(
-        options.overrides,
-        options.steps,
-        options.format,
-        options.n_digits(),
-        options.notation,
-        options.backend,
-        options.force,
-        retries,
-        timeout,
+        flags=options.overrides,
+        steps=options.steps,
+        format=options.report_format(FORMATS),
+        digits=options.n_digits(),
+        notation=options.notation,
+        backend=options.backend,
+        force=options.force,
+        retries=retries,
+        timeout=timeout,
     )
 
 
@@ -227,7 +230,10 @@ def _run(
     from attncli.batch.run import Run
     from attncli.commands.progress import Progress
 
-    machine.allow(options.memory_limit())
+    limit = options.memory_limit()
+    # Jobs side by side already fill the machine; and the bytes do not depend on -j.
+    threads_of_blas = options.n_threads() or 1
+    machine.allow(limit)
     run = Run(manifest, settings, Journal(path))
     try:
         run.prepare()
@@ -237,15 +243,13 @@ def _run(
     progress = Progress.of(run, options.quiet)
     run.on_failure = progress.failed
     try:
-        # Jobs side by side already fill the machine; and the bytes do not depend on -j.
-        with threadpool_limits(options.n_threads() or 1), progress:
+        with threadpool_limits(threads_of_blas), progress:
             try:
                 if client is None:
                     Threads(run, n_threads, machine.free_memory(), fail_fast).work(progress.tick)
                 else:
                     from attncli.batch.remote import Workers
 
-                    limit = options.memory_limit()
                     Workers(run, client, fail_fast, limit).work(progress.tick)
             finally:
                 run.close()

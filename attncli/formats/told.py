@@ -343,5 +343,3 @@ def _math(line: str) -> str:
 Teller = Callable[[Story, str, Display], str]
 FORMATS: Mapping[str, Teller] = {"text": text, "markdown": markdown, "latex": latex}
 """How a story can be written."""
-SUFFIXES = {".txt": "text", ".md": "markdown", ".tex": "latex"}
-"""The suffix of a file → how a story is written there."""
