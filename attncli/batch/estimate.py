@@ -29,7 +29,7 @@ class Headers(Source):
     """A problem whose large tensors are only known by their headers."""
 
     def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
-        base = HERE if place is not None and place.is_flag else self.base
+        base = base_of(place, self.base)
         if os.path.getsize(file_of(text, base, place)) <= SMALL:
             return super()._loaded(key, text, place)
         there = header(text, base, place)
