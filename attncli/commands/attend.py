@@ -13,6 +13,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    option,
 )
 from attncli.errors import UsageError
 
@@ -47,13 +48,12 @@ def attend(
     ],
     simulate: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--simulate",
             help="show the error that each step adds when it is rounded to float16, bfloat16 or "
             "float32, and where it overflows",
+            panel=COMPUTATION,
             metavar="TYPE",
-            rich_help_panel=COMPUTATION,
-            show_default=False,
         ),
     ] = None,
     *,

@@ -15,6 +15,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    option,
 )
 from attncli.errors import UsageError
 
@@ -54,84 +55,64 @@ def batch(
     ],
     output: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--output",
             "-o",
-            metavar="TEMPLATE",
             help="makes a job of every file: its output, such as 'out/{stem}.npz'",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="TEMPLATE",
         ),
     ] = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--sweep",
-            metavar="KEY=A,B",
             help="a job for each value of a key, with -o (repeatable)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="KEY=A,B",
         ),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
+        option(
             "-j",
             "--jobs",
-            metavar="N",
             help="jobs side by side (default: one a processor, where they are not tiny)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="N",
         ),
     ] = None,
     fail_fast: Annotated[
-        bool,
-        typer.Option(
-            "--fail-fast",
-            help="stop at the first failure",
-            metavar=" ",
-            rich_help_panel=JOBS,
-            show_default=False,
-        ),
+        bool, option("--fail-fast", help="stop at the first failure", panel=JOBS)
     ] = False,
     retries: Annotated[
         int,
-        typer.Option(
+        option(
             "--retries",
-            metavar="N",
             help="try a failed job so many times more (default: 0)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="N",
         ),
     ] = 0,
     timeout: Annotated[
         float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            help="give up a job that takes longer",
-            rich_help_panel=JOBS,
-            show_default=False,
-        ),
+        option("--timeout", help="give up a job that takes longer", panel=JOBS, metavar="SECONDS"),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--report",
-            metavar="FILE",
             help="what became of each job (default: report.jsonl beside the manifest)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="FILE",
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
+        option(
             "--dry-run",
             help="list the jobs, their sizes, memory and time, and do nothing",
-            metavar=" ",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
         ),
     ] = False,
     *,

@@ -12,6 +12,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    option,
     parted,
 )
 from attncli.errors import LimitError, UsageError
@@ -62,11 +63,11 @@ def explain(
     ],
     depth: Annotated[
         str,
-        typer.Option(
+        option(
             "--depth",
             help="how many generations of cells: 1 the cell itself, 2 what it was made of, … all",
+            panel=DISPLAY,
             metavar="N|all",
-            rich_help_panel=DISPLAY,
         ),
     ] = "",
     *,

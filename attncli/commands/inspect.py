@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from attncli.files.summary import Summary
     from attncli.files.vectors import Tensor
 
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli inspect data.npz
+
+attncli inspect problem.yaml
+
+attncli inspect problem.yaml -o problem.npz"""
+
 BARS = " ▁▂▃▄▅▆▇█"
 ASCII_BARS = " .:-=+*#@"
 

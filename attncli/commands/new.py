@@ -9,8 +9,9 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from attncli.commands.options import OUTPUT, Options, accepts
+from attncli.commands.options import OUTPUT, Options, accepts, option
 from attncli.errors import UsageError
+from attncli.exercise import KINDS
 
 MADE = {
     "exercise": "Tidy numbers to work by hand, with a key: new exercise --seed 7 -o week3.md",
@@ -18,6 +19,18 @@ MADE = {
     "vectors": "Test vectors for other people's kernels: new vectors DIR",
 }
 """What is no sample of a problem: kind and one sentence."""
+KIND = "self-attention"
+"""The exercise that is made where none is named."""
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli new
+
+attncli new causal -o mine.yaml
+
+attncli new exercise --seed 7 -o week3.yaml
+
+attncli new vectors cases"""
 
 
 @accepts(OUTPUT, but=("verbose",))
@@ -34,14 +47,13 @@ def new(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Which exercise: the same numbers for all.", metavar="N"),
+        option("--seed", help="which exercise: the same numbers for everybody", metavar="N"),
     ] = None,
     exercise_kind: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--kind",
-            help="Of an exercise: soft-addressing, cross-attention, self-attention, "
-            "masked-self-attention or two-heads.",
+            help=f"of an exercise: {', '.join(KINDS)} (default: {KIND})",
             metavar="KIND",
         ),
     ] = None,
@@ -62,7 +74,7 @@ def new(
             found=directory,
         )
     if kind == "exercise":
-        _exercise(seed, exercise_kind or "self-attention", options)
+        _exercise(seed, exercise_kind or KIND, options)
         return
     if seed is not None or exercise_kind is not None:
         raise UsageError("--seed and --kind are of exercises", expected="new exercise --seed 7")

@@ -34,6 +34,13 @@ COMPUTATION, DISPLAY, OUTPUT, MACHINE = "Computation", "Display", "Output", "Mac
 CLUSTER = "Cluster"
 
 
+def option(*names: str, help: str, panel: str | None = None, metavar: str = " ") -> Any:
+    """What Typer shows of an option; one without a metavar is a switch."""
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
+    )
+
+
 @dataclass(frozen=True)
 class Flag:
     """One option: its parameter's name, type, and what Typer shows of it."""
@@ -43,27 +50,21 @@ class Flag:
     panel: str
     names: tuple[str, ...]
     help: str
-    metavar: str | None = None
+    metavar: str = " "
     default: Any = None
 
     def parameter(self) -> inspect.Parameter:
-        option = typer.Option(
-            *self.names,
-            help=self.help,
-            metavar=self.metavar,
-            rich_help_panel=self.panel,
-            show_default=False,
-        )
+        shown = option(*self.names, help=self.help, panel=self.panel, metavar=self.metavar)
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=self.default,
-            annotation=Annotated[self.kind, option],
+            annotation=Annotated[self.kind, shown],
         )
 
 
 def _key_flag(name: str) -> Flag:
-    key, option = KEYS[name], "--" + name.replace("_", "-")
+    key, dashed = KEYS[name], name.replace("_", "-")
     text, metavar = key.help, key.type.metavar
     if len(metavar) > LONGEST_METAVAR:
         choices, metavar = metavar.partition("|'")[0], "NAME"
@@ -72,8 +73,8 @@ def _key_flag(name: str) -> Flag:
     if key.default:
         text += f" [dim](default: {key.default})[/dim]"
     if isinstance(key.type, Boolean):
-        return Flag(name, bool | None, COMPUTATION, (f"{option}/--no-{option[2:]}",), text, " ")
-    return Flag(name, str | None, COMPUTATION, (option,), text, metavar)
+        return Flag(name, bool | None, COMPUTATION, (f"--{dashed}/--no-{dashed}",), text)
+    return Flag(name, str | None, COMPUTATION, (f"--{dashed}",), text, metavar)
 
 
 FLAGS = (
@@ -105,13 +106,17 @@ FLAGS = (
         "NAME",
     ),
     Flag("color", str, DISPLAY, ("--color",), "shade the weights", "auto|always|never", "auto"),
-    Flag("width", int | None, DISPLAY, ("--width",), "columns of the report", "N"),
+    Flag("width", int | None, DISPLAY, ("--width",), "columns (default: the terminal's)", "N"),
     Flag("output", str | None, OUTPUT, ("--output", "-o"), "write here; - is stdout", "FILE"),
-    Flag("force", bool, OUTPUT, ("--force", "-f"), "replace a file that exists", " ", False),
-    Flag("quiet", bool, OUTPUT, ("--quiet", "-q"), "say nothing on stderr but errors", " ", False),
-    Flag("verbose", bool, OUTPUT, ("--verbose", "-v"), "say the time on stderr", " ", False),
-    Flag("debug", bool, OUTPUT, ("--debug",), "show the traceback of an error", " ", False),
-    Flag("backend", str, MACHINE, ("--backend",), "what computes", "NAME", "numpy"),
+    Flag("force", bool, OUTPUT, ("--force", "-f"), "replace a file that exists", default=False),
+    Flag(
+        "quiet", bool, OUTPUT, ("--quiet", "-q"), "say nothing on stderr but errors", default=False
+    ),
+    Flag("verbose", bool, OUTPUT, ("--verbose", "-v"), "say the time on stderr", default=False),
+    Flag("debug", bool, OUTPUT, ("--debug",), "show the traceback of an error", default=False),
+    Flag(
+        "backend", str, MACHINE, ("--backend",), "what computes (default: numpy)", "NAME", "numpy"
+    ),
     Flag(
         "tile",
         str,
@@ -145,8 +150,7 @@ FLAGS = (
         CLUSTER,
         ("--insecure",),
         "let plain tcp leave this machine",
-        " ",
-        False,
+        default=False,
     ),
     Flag("ca_file", str | None, CLUSTER, ("--tls-ca-file",), "who signs the cluster", "FILE"),
     Flag("cert", str | None, CLUSTER, ("--tls-cert",), "our certificate", "FILE"),

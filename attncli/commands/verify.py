@@ -14,6 +14,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    option,
     parted,
 )
 from attncli.commands.output import form, put
@@ -40,12 +41,6 @@ FORMATS = {".txt": "table", ".json": "json", ".csv": "csv"}
 PANEL = "Comparison"
 
 
-def _option(names: str, help: str, metavar: str) -> Any:
-    return typer.Option(
-        names, help=help, metavar=metavar, rich_help_panel=PANEL, show_default=False
-    )
-
-
 @accepts(
     COMPUTATION,
     DISPLAY,
@@ -65,37 +60,46 @@ def verify(
         ),
     ],
     step: Annotated[
-        str | None, _option("--step", "which step theirs is, or which of theirs to look at", "NAME")
+        str | None,
+        option(
+            "--step",
+            help="which step theirs is, or which of theirs to look at",
+            panel=PANEL,
+            metavar="NAME",
+        ),
     ] = None,
-    rtol: Annotated[float | None, _option("--rtol", "allowed, relative to our number", "X")] = None,
-    atol: Annotated[float | None, _option("--atol", "allowed, as a difference", "X")] = None,
+    rtol: Annotated[
+        float | None,
+        option("--rtol", help="allowed, relative to our number", panel=PANEL, metavar="X"),
+    ] = None,
+    atol: Annotated[
+        float | None,
+        option("--atol", help="allowed, as a difference", panel=PANEL, metavar="X"),
+    ] = None,
     computed_in: Annotated[
         str | None,
-        _option(
+        option(
             "--computed-in",
-            "the precision that theirs were computed in: float64, float32, float16, bfloat16 "
+            help="the precision that theirs were computed in: float64, float32, float16, bfloat16 "
             "(default: the type in the file)",
-            "TYPE",
+            panel=PANEL,
+            metavar="TYPE",
         ),
     ] = None,
     points: Annotated[
         bool,
-        typer.Option(
+        option(
             "--points",
             help="mark answer sheets: each step right, wrong, or right given an earlier mistake",
-            rich_help_panel=PANEL,
-            show_default=False,
-            metavar=" ",
+            panel=PANEL,
         ),
     ] = False,
     dialects: Annotated[
         bool,
-        typer.Option(
+        option(
             "--dialects",
             help="show where libraries would disagree on this problem (without THEIRS)",
-            rich_help_panel=PANEL,
-            show_default=False,
-            metavar=" ",
+            panel=PANEL,
         ),
     ] = False,
     *,
