@@ -99,11 +99,11 @@ class Cluster:
         except ImportError:
             raise InputError("--cluster needs Dask", hint=INSTALL) from None
         address, security = self.scheduler(), self.security()
-        quiet = {
+        configured = {
             "distributed.comm.timeouts.connect": PATIENCE,
             "distributed.admin.large-graph-warning-threshold": "1TB",
         }
-        with _silent_logs(), dask.config.set(quiet):
+        with _silent_logs(), dask.config.set(configured):
             try:
                 client = distributed.Client(
                     address, security=security, timeout=PATIENCE, set_as_default=False

@@ -117,9 +117,8 @@ def _jobs(
         raise InputError("this job has no output", hint="output: out/a.npz", place=item.place)
     each, problem = entries.pop("each", None), entries.pop("problem", None)
     steps = entries.pop("steps", steps)
-    swept = entries.pop("sweep", None)
+    sweep = _swept(entries.pop("sweep", None))
     files = [""] if each is None else _files(each, base, literal)
-    sweep: Entries = {} if swept is None else swept.value
     if each is not None and problem is None and not _has_vectors(entries):
         problem = Entry("{file}", each.place)
     if problem is None and not _has_vectors(entries):
@@ -130,9 +129,6 @@ def _jobs(
             place=item.place,
         )
     index = 0
-    if any(not entry.value for entry in sweep.values()):
-        nothing = InputError("a sweep over no values", hint="leave it out")
-        raise nothing.at(swept.place if swept else None)
     for file in files:
         named = {"file": file, "stem": splitext(basename(file))[0]} if file else {}
         for chosen in product(*(enumerate(entry.value) for entry in sweep.values())):
@@ -157,6 +153,16 @@ def _jobs(
             except InputError as error:
                 raise error.at(output.place) from None
             index += 1
+
+
+def _swept(sweep: Entry | None) -> Entries:
+    """The keys that a job sweeps, with their values."""
+    if sweep is None:
+        return {}
+    swept: Entries = sweep.value
+    if not all(entry.value for entry in swept.values()):
+        raise InputError("a sweep over no values", hint="leave it out", place=sweep.place)
+    return swept
 
 
 def _has_vectors(entries: Mapping[str, Entry]) -> bool:

@@ -1,7 +1,7 @@
 """`report.jsonl`: what became of every job, a line each, written as it happens.
 
 While a run goes on, lines are only ever appended, and the last line about an output counts; a line
-that a kill has torn does not. When the run ends, the file is rewritten with one line a job. Who
+that a kill has torn does not. When the run ends, the file is rewritten with one line an output. Who
 holds the file's lock runs; the lock is the kernel's and dies with its process.
 """
 
@@ -153,6 +153,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
     except ImportError:  # Windows
         import msvcrt
 
+        file.seek(0)  # what is locked is the byte here
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         except OSError:

@@ -151,8 +151,7 @@ def _lines(content: bytes) -> tuple[Item, ...]:
         try:
             entries = read_document(line, "stdin", JOB)
         except AttncliError as error:
-            if error.place is not None:
-                error.place = replace(error.place, line=number)
+            error.place = error.place and replace(error.place, line=number)
             raise
         items.append(Item(_at_line(entries, number), Place("stdin", number, 1)))
     if not items:

@@ -1,7 +1,7 @@
 """One run of a batch: what is to do, what became of it, and the report at its end.
 
-Engines (`local`, `dask`) take jobs from `todo` and give records to `take`; all they may forget is a
-job in the making.
+Engines (`local.Threads`, `remote.Workers`) do its jobs and give records to `take`; all they may
+forget is a job in the making.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self._before = dict(self.journal.records)
-        self._ours = {*self._before}
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -75,7 +74,7 @@ class Run:
 
     def ours(self, job: Job) -> bool:
         """Whether the output may be replaced: some run of this batch began it, or `--force`."""
-        return self.settings.force or job.output in self._ours
+        return self.settings.force or job.output in self._before
 
     def holds(self, job: Job) -> bool:
         """Whether a job is done already; it then counts as skipped."""
@@ -106,18 +105,22 @@ class Run:
             self._fails_after_all(path, error)
 
     def close(self) -> None:
-        """Settle, and leave a report with one record a job."""
+        """Settle, and leave a report with one record a job.
+
+        Behind them stay those of other batches that share the report, while their outputs exist.
+        """
         try:
             self.settle()
         except BaseException:
             self.journal.leave()
             raise
-        records = self.journal.records
-        self.journal.close(
-            replace(record, job=job.index) if record.job != job.index else record
-            for job in self.jobs
-            for record in (records.get(job.output, Record(job.index, job.output, "waiting")),)
-        )
+        records = dict(self.journal.records)
+        mine = []
+        for job in self.jobs:
+            record = records.pop(job.output, Record(job.index, job.output, "waiting"))
+            mine.append(replace(record, job=job.index))
+        others = (it for it in records.values() if exists(self.manifest.base / it.output))
+        self.journal.close([*mine, *others])
         clear((self.journal.path, *(job.path for job in self.jobs)))
 
     def _fails_after_all(self, path: Path, error: AttncliError) -> None:

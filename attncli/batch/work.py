@@ -172,7 +172,7 @@ def format_in(job: Job, settings: Settings) -> str:
 def _written(path: Path, format: str, trace: Trace, display: Display, around: Surroundings) -> str:
     """Write a trace: what is small through the stage, what is large at once."""
     if format not in ARRAYS.values():
-        text = render(trace, display, format).rstrip("\n") + "\n"
+        text = render(trace, display, format)
         return around.stage.add(path, text.encode("utf-8"), force=around.ours)
     arrays = arrays_of(trace, display, steps=format != "npy")
     if sum(array.nbytes for array in arrays.values()) <= around.stage.most:

@@ -5,7 +5,6 @@ Only the command that is called is imported, and commands import what they need 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated
 
@@ -13,25 +12,18 @@ import typer
 
 from attncli import __version__
 
-
-@dataclass(frozen=True)
-class Command:
-    """A subcommand, the function of its name in the module of its name: what it does in a line."""
-
-    about: str
-
-
 COMMANDS = {
-    "attend": Command("Compute a problem and show every step."),
-    "explain": Command("Work one cell, vector or step by hand, back to the inputs."),
-    "verify": Command("Compare a result with ours, and name the slip that explains it."),
-    "inspect": Command("Show what is in a file, or what a problem will compute; -o converts."),
-    "learn": Command("Walk through a lesson; without one, list them."),
-    "new": Command("Start a problem: a commented file that runs."),
-    "batch": Command("Do many jobs: resumable, on this machine or a Dask cluster."),
-    "bench": Command("Time attention on this machine, beside naive NumPy and PyTorch."),
-    "backends": Command("List what can compute here, or test it."),
+    "attend": "Compute a problem and show every step.",
+    "explain": "Work one cell, vector or step by hand, back to the inputs.",
+    "verify": "Compare a result with ours, and name the slip that explains it.",
+    "inspect": "Show what is in files and what problems compute; convert them.",
+    "learn": "Walk through a lesson; without one, list them.",
+    "new": "Start a problem, an exercise or a lesson: a file that runs.",
+    "batch": "Do many jobs: resumable, on this machine or a Dask cluster.",
+    "bench": "Time attention on this machine, beside naive NumPy and PyTorch.",
+    "backends": "List what can compute here, or test it.",
 }
+"""The subcommands, each the function of its name in the module of its name: what it does."""
 
 THREE = """\
 attncli, an attention calculator that shows every step. Three commands:
@@ -68,13 +60,13 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(main)
-    for other, command in COMMANDS.items():
+    for other, about in COMMANDS.items():
         if other == name:
             module = import_module(f"attncli.commands.{other}")
             epilog = getattr(module, "EPILOG", None)
-            app.command(other, epilog=epilog)(getattr(module, other))
+            app.command(other, help=about, epilog=epilog)(getattr(module, other))
         else:
-            app.command(other, help=command.about)(_named_only)
+            app.command(other, help=about)(_named_only)
     return app
 
 

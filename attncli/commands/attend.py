@@ -13,6 +13,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    option,
 )
 from attncli.errors import UsageError
 
@@ -47,13 +48,12 @@ def attend(
     ],
     simulate: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--simulate",
             help="show the error that each step adds when it is rounded to float16, bfloat16 or "
             "float32, and where it overflows",
+            panel=COMPUTATION,
             metavar="TYPE",
-            rich_help_panel=COMPUTATION,
-            show_default=False,
         ),
     ] = None,
     *,
@@ -61,9 +61,7 @@ def attend(
 ) -> None:
     """Compute a problem and show every step."""
     if simulate is not None:
-        if options.cluster is not None:
-            raise UsageError("--simulate with --cluster: its steps are not made of tiles")
-        from attncli.commands.verify import simulated
+        from attncli.commands.simulate import simulated
 
         simulated(problem, simulate, options)
         return
@@ -75,7 +73,7 @@ def attend(
 
     destination = Destination.of(options)
     opened = options.problem(problem)
-    display = options.display(opened, to_file=destination.path is not None)
+    display = options.display(opened)
     keep = destination.kept(display, opened)
     seconds = 0.0
 
@@ -99,8 +97,8 @@ def attend(
         return made
 
     trace = destination.write(compute, opened, display)
-    if options.verbose and not options.quiet:
-        destination.say(f"computed in {seconds:.3g} s on {options.cluster or options.backend}")
+    if options.verbose:
+        options.say(f"computed in {seconds:.3g} s on {options.cluster or options.backend}")
     if not options.overrides:  # what is suggested is of the problem as it lies
         destination.suggest(trace, problem)
 

@@ -40,7 +40,7 @@ def backends(
 def _list() -> None:
     from attncli.backends import BACKENDS, outside
     from attncli.backends.probe import probe
-    from attncli.commands.options import paper
+    from attncli.commands.terminal import paper
     from attncli.formats.layout import listing
     from attncli.formats.table import written
 

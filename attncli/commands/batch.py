@@ -15,6 +15,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    option,
 )
 from attncli.errors import UsageError
 
@@ -35,7 +36,14 @@ attncli batch jobs.yaml
 attncli batch data/*.npz -o 'out/{stem}-{temperature}.npz' --sweep temperature=0.5,1,2 --dry-run"""
 
 
-@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, CLUSTER, but=("focus", "color", "width", "output"))
+@accepts(
+    COMPUTATION,
+    DISPLAY,
+    OUTPUT,
+    MACHINE,
+    CLUSTER,
+    but=("focus", "color", "width", "output", "verbose", "tile"),
+)
 def batch(
     sources: Annotated[
         list[str],
@@ -47,84 +55,64 @@ def batch(
     ],
     output: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--output",
             "-o",
-            metavar="TEMPLATE",
             help="makes a job of every file: its output, such as 'out/{stem}.npz'",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="TEMPLATE",
         ),
     ] = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--sweep",
-            metavar="KEY=A,B",
             help="a job for each value of a key, with -o (repeatable)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="KEY=A,B",
         ),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
+        option(
             "-j",
             "--jobs",
-            metavar="N",
             help="jobs side by side (default: one a processor, where they are not tiny)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="N",
         ),
     ] = None,
     fail_fast: Annotated[
-        bool,
-        typer.Option(
-            "--fail-fast",
-            help="stop at the first failure",
-            metavar=" ",
-            rich_help_panel=JOBS,
-            show_default=False,
-        ),
+        bool, option("--fail-fast", help="stop at the first failure", panel=JOBS)
     ] = False,
     retries: Annotated[
         int,
-        typer.Option(
+        option(
             "--retries",
-            metavar="N",
             help="try a failed job so many times more (default: 0)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="N",
         ),
     ] = 0,
     timeout: Annotated[
         float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            help="give up a job that takes longer",
-            rich_help_panel=JOBS,
-            show_default=False,
-        ),
+        option("--timeout", help="give up a job that takes longer", panel=JOBS, metavar="SECONDS"),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--report",
-            metavar="FILE",
             help="what became of each job (default: report.jsonl beside the manifest)",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
+            metavar="FILE",
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
+        option(
             "--dry-run",
             help="list the jobs, their sizes, memory and time, and do nothing",
-            metavar=" ",
-            rich_help_panel=JOBS,
-            show_default=False,
+            panel=JOBS,
         ),
     ] = False,
     *,
@@ -172,25 +160,21 @@ def _settings(options: Options, retries: int, timeout: float | None) -> "Setting
     from attncli.formats import FORMATS
     from attncli.formats.chosen import names
 
-    if options.format is not None and options.format not in FORMATS:
-        raise UsageError(
-            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
-        )
     if retries < 0:
         raise UsageError(f"--retries {retries}", expected="0 or more", found=str(retries))
     if timeout is not None and not timeout > 0:
         raise UsageError(f"--timeout {timeout:g}", expected="more than 0", found=f"{timeout:g}")
     names(options.steps)
     return Settings(
-        options.overrides,
-        options.steps,
-        options.format,
-        options.n_digits(),
-        options.notation,
-        options.backend,
-        options.force,
-        retries,
-        timeout,
+        flags=options.overrides,
+        steps=options.steps,
+        format=options.report_format(FORMATS),
+        digits=options.n_digits(),
+        notation=options.notation,
+        backend=options.backend,
+        force=options.force,
+        retries=retries,
+        timeout=timeout,
     )
 
 
@@ -227,7 +211,10 @@ def _run(
     from attncli.batch.run import Run
     from attncli.commands.progress import Progress
 
-    machine.allow(options.memory_limit())
+    limit = options.memory_limit()
+    # Jobs side by side already fill the machine; and the bytes do not depend on -j.
+    threads_of_blas = options.n_threads() or 1
+    machine.allow(limit)
     run = Run(manifest, settings, Journal(path))
     try:
         run.prepare()
@@ -237,15 +224,13 @@ def _run(
     progress = Progress.of(run, options.quiet)
     run.on_failure = progress.failed
     try:
-        # Jobs side by side already fill the machine; and the bytes do not depend on -j.
-        with threadpool_limits(options.n_threads() or 1), progress:
+        with threadpool_limits(threads_of_blas), progress:
             try:
                 if client is None:
                     Threads(run, n_threads, machine.free_memory(), fail_fast).work(progress.tick)
                 else:
                     from attncli.batch.remote import Workers
 
-                    limit = options.memory_limit()
                     Workers(run, client, fail_fast, limit).work(progress.tick)
             finally:
                 run.close()

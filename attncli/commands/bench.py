@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attncli.commands.options import DISPLAY, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.output import form, put
 from attncli.commands.terminal import last_line, moves
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
+    from attncli.formats.display import Display
     from attncli.formats.timings import Bench
 
 EPILOG = """\
@@ -24,7 +26,16 @@ attncli bench --cases all --n 4096 --against torch --format markdown"""
 MOST_N = 2**20
 
 
-@accepts(DISPLAY, OUTPUT, MACHINE, but=("steps", "focus", "digits", "max_memory"))
+FORMATS = {".txt": "table", ".json": "json", ".md": "markdown", ".svg": "svg"}
+
+
+@accepts(
+    DISPLAY,
+    OUTPUT,
+    MACHINE,
+    but=("steps", "focus", "digits", "verbose", "max_memory"),
+    formats=FORMATS.values(),
+)
 def bench(
     cases: Annotated[
         str,
@@ -63,7 +74,7 @@ def bench(
     from attncli.formats.timings import Bench
     from attncli.machine import cores
 
-    form = _format(options)
+    format, display = form(options, FORMATS), options.view()
     sizes = _sizes(n)
     threads = options.n_threads() or cores()
     backend = find(options.backend)
@@ -88,7 +99,8 @@ def bench(
         "backend": backend.version(),
         "versions": _versions(peers),
     }
-    _write(Bench(rows, peers, peaks, machine), form, options)
+    report = _written(Bench(rows, peers, peaks, machine), format, display)
+    put(report, options, f"{count(len(rows), 'measurement')} as {format}")
 
 
 def _versions(peers: tuple[str, ...]) -> str:
@@ -112,63 +124,10 @@ def _sizes(text: str) -> list[int]:
     return list(dict.fromkeys(sizes))
 
 
-FORMATS = {"table": ".txt", "json": ".json", "markdown": ".md", "svg": ".svg"}
-
-
-def _format(options: Options) -> str:
-    from pathlib import Path
-
-    from attncli.commands.output import refuse_existing
-
-    if options.format is not None and options.format not in FORMATS:
-        raise UsageError(
-            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
-        )
-    if options.output in (None, "-"):
-        return options.format or "table"
-    path = Path(options.output)
-    refuse_existing(path, options.force)
-    by_suffix = {suffix: name for name, suffix in FORMATS.items()}
-    form = options.format or by_suffix.get(path.suffix.lower())
-    if form is None:
-        raise UsageError(
-            f"-o {path}: the suffix says what to write",
-            expected=" ".join(by_suffix),
-            found=path.suffix or "none",
-        )
-    return str(form)
-
-
-def _write(bench: "Bench", form: str, options: Options) -> None:
-    from pathlib import Path
-
-    from attncli.commands.options import colored, encodes_unicode, terminal_width
+def _written(bench: "Bench", format: str, display: "Display") -> str:
     from attncli.formats import timings
-    from attncli.formats.display import Display
 
-    to_file = options.output not in (None, "-")
-    if form == "table":
-        display = Display(
-            width=options.width or (80 if to_file else terminal_width()),
-            color=not to_file and colored(options.color, sys.stdout),
-            ascii=not to_file and not encodes_unicode(sys.stdout.encoding),
-        )
-        text = timings.table(bench, display)
-    else:
-        write = {"json": timings.as_json, "markdown": timings.markdown, "svg": timings.picture}
-        text = write[form](bench)
-    if not to_file:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    from attncli.core.shapes import count
-    from attncli.files.commit import commit
-    from attncli.formats.display import plain
-
-    path = Path(options.output)
-    commit(path, lambda file: file.write(text.encode("utf-8")), force=options.force)
-    if not options.quiet:
-        print(
-            plain(f"wrote {path}: {count(len(bench.rows), 'measurement')} as {form}"),
-            file=sys.stderr,
-        )
+    if format == "table":
+        return timings.table(bench, display)
+    write = {"json": timings.as_json, "markdown": timings.markdown, "svg": timings.picture}
+    return write[format](bench)

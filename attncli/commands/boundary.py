@@ -143,19 +143,12 @@ def _traceback(error: BaseException, arguments: Sequence[str]) -> None:
 
 
 def _say(*lines: str) -> None:
+    from attncli.commands.terminal import encodes_unicode
     from attncli.formats.display import plain
 
     for line in lines:
-        print(plain(line, ascii=not _speaks_unicode()), file=sys.stderr)
+        print(plain(line, ascii=not encodes_unicode(sys.stderr.encoding)), file=sys.stderr)
     sys.stderr.flush()
-
-
-def _speaks_unicode() -> bool:
-    try:
-        "−×√→ᵀ".encode(sys.stderr.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _sentence(message: str) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from attncli.commands.options import Options, encodes_unicode
+from attncli.commands.options import Options
 from attncli.commands.progress import duration
+from attncli.commands.terminal import encodes_unicode
 from attncli.errors import AttncliError
 
 if TYPE_CHECKING:

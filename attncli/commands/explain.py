@@ -1,7 +1,6 @@
 """`explain`: one cell, vector or step worked by hand, back to the inputs."""
 
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from attncli.commands.options import (
     OUTPUT,
     Options,
     accepts,
+    option,
     parted,
 )
 from attncli.errors import LimitError, UsageError
@@ -38,7 +38,18 @@ VECTORS = {"q": "query", "k": "key", "v": "value"}
 """The symbol of a vector → the step that has it; b is an output, whose story is told."""
 
 
-@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, but=("steps", "backend", "tile", "threads"))
+FORMATS = {".txt": "text", ".md": "markdown", ".tex": "latex"}
+"""The suffix of a file → how a story is written there."""
+
+
+@accepts(
+    COMPUTATION,
+    DISPLAY,
+    OUTPUT,
+    MACHINE,
+    but=("steps", "verbose", "backend", "tile", "threads"),
+    formats=FORMATS.values(),
+)
 def explain(
     words: Annotated[
         list[str],
@@ -52,24 +63,25 @@ def explain(
     ],
     depth: Annotated[
         str,
-        typer.Option(
+        option(
             "--depth",
             help="how many generations of cells: 1 the cell itself, 2 what it was made of, … all",
+            panel=DISPLAY,
             metavar="N|all",
-            rich_help_panel=DISPLAY,
         ),
     ] = "",
     *,
     options: Options,
 ) -> None:
     """Work one cell, vector or step by hand, back to the inputs."""
-    from attncli.commands.output import refuse_existing
+    from attncli.commands.output import form, put
+    from attncli.formats import told
     from attncli.formats.arithmetic import LATEX, TEXT
     from attncli.formats.display import command
     from attncli.formats.teller import Teller
-    from attncli.formats.told import FORMATS
+    from attncli.worked import Working
 
-    form = _format(options)
+    format = form(options, FORMATS)
     sources, asked = parted(words)
     if not 1 <= len(asked) <= 3:
         raise UsageError(
@@ -80,64 +92,20 @@ def explain(
         )
     step, query, key = (*asked, None, None)[:3]
     assert step is not None
-    path = None if options.output in (None, "-") else options.output
-    if path is not None:
-        from pathlib import Path
-
-        refuse_existing(Path(path), options.force)
     opened = options.problem(sources)
-    display = options.display(opened, to_file=path is not None)
-    from attncli.worked import Working
-
+    display = options.display(opened)
     opened, query = _readable(opened, step, query)
     working = Working(opened, options.memory_limit())
     teller = Teller(
         working,
         options.notation or opened.presentation.notation,
         display.digits,
-        LATEX if form == "latex" else TEXT,
+        LATEX if format == "latex" else TEXT,
     )
     lead = {axis: place for axis, place in display.focus.items() if isinstance(place, int)}
     story = _Asked(teller, lead, _depth(depth)).story(step, query, key)
     source = "stdin" if sources == ["-"] else " ".join(sources)
-    told = FORMATS[form](story, source, display)
-    if path is None:
-        sys.stdout.write(told)
-        sys.stdout.flush()
-        return
-    from pathlib import Path
-
-    from attncli.files.commit import commit
-
-    commit(Path(path), lambda file: file.write(told.encode("utf-8")), force=options.force)
-    if not options.quiet:
-        from attncli.formats.display import plain
-
-        print(plain(f"wrote {path}: {story.title}"), file=sys.stderr)
-
-
-def _format(options: Options) -> str:
-    from pathlib import Path
-
-    from attncli.formats.told import FORMATS, SUFFIXES
-
-    if options.format is not None:
-        form = "text" if options.format == "table" else options.format
-        if form not in FORMATS:
-            raise UsageError(
-                f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
-            )
-        return str(form)
-    if options.output in (None, "-"):
-        return "text"
-    suffix = Path(options.output).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UsageError(
-            f"-o {options.output}: the suffix says what to write",
-            expected=" ".join(SUFFIXES),
-            found=suffix or "none",
-        )
-    return SUFFIXES[suffix]
+    put(told.FORMATS[format](story, source, display), options, story.title)
 
 
 def _depth(text: str) -> int | None:

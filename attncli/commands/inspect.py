@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attncli.commands.options import COMPUTATION, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.terminal import encodes_unicode
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
     from attncli.files.summary import Summary
     from attncli.files.vectors import Tensor
 
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli inspect data.npz
+
+attncli inspect problem.yaml
+
+attncli inspect problem.yaml -o problem.npz"""
+
 BARS = " ▁▂▃▄▅▆▇█"
 ASCII_BARS = " .:-=+*#@"
 
 
-@accepts(COMPUTATION, OUTPUT, MACHINE, but=("backend", "tile", "threads"))
+@accepts(COMPUTATION, OUTPUT, MACHINE, but=("verbose", "backend", "tile", "threads"))
 def inspect(
     files: Annotated[
         list[str],
@@ -36,8 +46,8 @@ def inspect(
     from attncli import machine
 
     machine.allow(options.memory_limit())
-    if options.output not in (None, "-"):
-        _convert(files, options)
+    if options.path is not None:
+        _convert(files, options.path, options)
         return
     from attncli.files.convert import is_problem
 
@@ -50,25 +60,21 @@ def inspect(
             _tensors(source)
 
 
-def _convert(files: list[str], options: Options) -> None:
+def _convert(files: list[str], target: Path, options: Options) -> None:
     from attncli.commands.output import refuse_existing
     from attncli.files.commit import commit
     from attncli.files.convert import writer
-    from attncli.formats.display import plain
 
     if len(files) != 1:
         raise UsageError(f"-o converts one file, not {len(files)}", expected="one FILE")
-    target = Path(options.output)
     write, lost = writer(files[0], target)
     refuse_existing(target, options.force)
     commit(target, write, force=options.force)
-    if not options.quiet:
-        left_out = f"; left out, since it holds tensors only: {', '.join(lost)}" if lost else ""
-        print(plain(f"wrote {target}{left_out}"), file=sys.stderr)
+    left_out = f"; left out, since it holds tensors only: {', '.join(lost)}" if lost else ""
+    options.say(f"wrote {target}{left_out}")
 
 
 def _problem(source: str, options: Options) -> None:
-    from attncli.commands.options import encodes_unicode
     from attncli.files.convert import problem_tensors
     from attncli.files.problem import merge, open_problem, read_entries
     from attncli.formats.display import plain, spelled
@@ -107,7 +113,6 @@ def _spoken(value: object) -> str:
 
 
 def _tensors(source: str) -> None:
-    from attncli.commands.options import encodes_unicode
     from attncli.files.convert import each_tensor
     from attncli.formats.display import plain
 

@@ -5,12 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attncli.commands.options import (
-    DISPLAY,
-    OUTPUT,
-    Options,
-    accepts,
-)
+from attncli.commands.options import DISPLAY, OUTPUT, Options, accepts, option
 from attncli.commands.terminal import moves
 from attncli.errors import AttncliError, UsageError
 
@@ -48,19 +43,10 @@ def learn(
         ),
     ] = None,
     check: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="say whether lesson files are sound", metavar=" ", rich_help_panel=PANEL
-        ),
+        bool, option("--check", help="say whether lesson files are sound", panel=PANEL)
     ] = False,
     forget: Annotated[
-        bool,
-        typer.Option(
-            "--forget",
-            help="forget which lessons are done",
-            metavar=" ",
-            rich_help_panel=PANEL,
-        ),
+        bool, option("--forget", help="forget which lessons are done", panel=PANEL)
     ] = False,
     *,
     options: Options,

@@ -9,9 +9,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from attncli.commands.options import colored
 from attncli.commands.progress import Progress as Plain
-from attncli.formats.display import plain, spelled
+from attncli.commands.terminal import colored, encodes_unicode
+from attncli.formats.display import plain
 
 if TYPE_CHECKING:
     from attncli.batch.run import Run
@@ -34,8 +34,7 @@ class Live(Plain):
             highlight=False,
             color_system="auto" if colored("auto", sys.stderr) else None,
         )
-        unicode = self._console.encoding.lower().startswith("utf")
-        self._words = (lambda text: text) if unicode else spelled
+        self._ascii = not encodes_unicode(self._console.encoding)
         self._bar = Progress(
             BarColumn(bar_width=None),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
@@ -67,8 +66,7 @@ class Live(Plain):
 
     def say(self, line: str) -> None:
         """A line above the display; no markup is read in it."""
-        text = plain(line, ascii=not self._console.encoding.lower().startswith("utf"))
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(plain(line, ascii=self._ascii)), soft_wrap=True)
 
     def _shown(self) -> Table:
         self._bar.update(self._task, completed=self.run.counts.done)
@@ -78,7 +76,7 @@ class Live(Plain):
         names = list(self.run.running.values())
         width = self._console.width - EDGE
         for name in names[:MOST_RUNNING]:
-            shown = plain(name, ascii=not self._console.encoding.lower().startswith("utf"))
+            shown = plain(name, ascii=self._ascii)
             table.add_row(Text(f"  {shown[:width]}", style="dim", no_wrap=True))
         if len(names) > MOST_RUNNING:
             table.add_row(Text(f"  and {len(names) - MOST_RUNNING} more", style="dim"))

@@ -48,8 +48,8 @@ def manual() -> str:
         _text(DESCRIPTION),
         ".SH COMMANDS",
     ]
-    for name, command in COMMANDS.items():
-        lines += _command(name, command.about)
+    for name, about in COMMANDS.items():
+        lines += _command(name, about)
     lines.append(".SH PROBLEM FILE")
     for key in KEYS.values():
         default = f" (default: {key.default})" if key.default else ""

@@ -3,13 +3,15 @@
 import io
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
-from attncli.commands.options import OUTPUT, Options, accepts
+from attncli.commands.options import OUTPUT, Options, accepts, option
 from attncli.errors import UsageError
+from attncli.exercise import KINDS
 
 MADE = {
     "exercise": "Tidy numbers to work by hand, with a key: new exercise --seed 7 -o week3.md",
@@ -17,9 +19,21 @@ MADE = {
     "vectors": "Test vectors for other people's kernels: new vectors DIR",
 }
 """What is no sample of a problem: kind and one sentence."""
+KIND = "self-attention"
+"""The exercise that is made where none is named."""
+EPILOG = """\
+[bold]Examples[/bold]
+
+attncli new
+
+attncli new causal -o mine.yaml
+
+attncli new exercise --seed 7 -o week3.yaml
+
+attncli new vectors cases"""
 
 
-@accepts(OUTPUT)
+@accepts(OUTPUT, but=("verbose",))
 def new(
     kind: Annotated[
         str | None,
@@ -33,14 +47,13 @@ def new(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Which exercise: the same numbers for all.", metavar="N"),
+        option("--seed", help="which exercise: the same numbers for everybody", metavar="N"),
     ] = None,
     exercise_kind: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--kind",
-            help="Of an exercise: soft-addressing, cross-attention, self-attention, "
-            "masked-self-attention or two-heads.",
+            help=f"of an exercise: {', '.join(KINDS)} (default: {KIND})",
             metavar="KIND",
         ),
     ] = None,
@@ -50,19 +63,21 @@ def new(
     """Start a problem: a commented file that runs. `exercise`: tidy numbers, sheet and key."""
     from attncli.files.samples import lesson, listing, sample
 
-    if kind == "exercise":
-        _exercise(seed, exercise_kind or "self-attention", options)
-        return
-    if seed is not None or exercise_kind is not None:
-        raise UsageError("--seed and --kind are of exercises", expected="new exercise --seed 7")
-
     if kind == "vectors":
         _vectors(directory or options.output, options)
         return
     if directory is not None:
+        instead = "--seed" if kind == "exercise" and directory.isdecimal() else "-o"
         raise UsageError(
-            f"new {kind} {directory}", expected=f"new {kind} -o {directory}", found=directory
+            f"new {kind} {directory}",
+            expected=f"new {kind} {instead} {directory}",
+            found=directory,
         )
+    if kind == "exercise":
+        _exercise(seed, exercise_kind or KIND, options)
+        return
+    if seed is not None or exercise_kind is not None:
+        raise UsageError("--seed and --kind are of exercises", expected="new exercise --seed 7")
     if kind is None:
         if options.output is not None:
             raise UsageError("new -o without KIND", expected="new KIND -o PATH", found="-o")
@@ -71,30 +86,34 @@ def new(
             print("\nnext: attncli new soft-addressing -o first.yaml")
         return
     chosen = lesson() if kind == "lesson" else sample(kind)
-    if options.output in (None, "-"):
+    path = options.path
+    if path is None:
         sys.stdout.flush()
         # As it lies, whatever the terminal speaks: a redirected sample must be the sample.
         if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
             sys.stdout.buffer.write(chosen.text.encode("utf-8"))
         else:
             print(chosen.text, end="")
-        if chosen.data and not options.quiet:
-            print(f"-o {chosen.path.name} copies {chosen.data[0].name} too", file=sys.stderr)
+        if chosen.data:
+            options.say(f"-o {chosen.path.name} copies {chosen.data[0].name} too")
         return
-    path = Path(options.output)
     if os.path.isdir(path):
         path = path / chosen.path.name
     written = chosen.copy(path, force=options.force)
-    if not options.quiet:
-        from attncli.formats.display import command, plain
+    _wrote(written, [chosen.command, str(path)], options)
 
-        print(plain(f"wrote {', '.join(map(str, written))}"), file=sys.stderr)
-        print(f"next: {command(chosen.command, str(path))}", file=sys.stderr)
+
+def _wrote(paths: Iterable[Path], following: Sequence[str], options: Options) -> None:
+    """What was written, and the command to try next."""
+    from attncli.formats.display import command
+
+    options.say(f"wrote {', '.join(map(str, paths))}")
+    options.say(f"next: {command(*following)}")
 
 
 def _list(abouts: dict[str, str]) -> None:
     """Names and what each is, within the width of the terminal."""
-    from attncli.commands.options import paper
+    from attncli.commands.terminal import paper
     from attncli.formats.layout import listing
     from attncli.formats.table import written
 
@@ -110,7 +129,6 @@ def _exercise(seed: int | None, kind: str, options: Options) -> None:
     from attncli.commands.output import refuse_existing
     from attncli.exercise import exercise
     from attncli.files.commit import commit
-    from attncli.formats.display import command, plain
     from attncli.formats.worksheet import PAGES, answers, sheet
     from attncli.solve import solve
 
@@ -119,10 +137,10 @@ def _exercise(seed: int | None, kind: str, options: Options) -> None:
 
         seed = randbelow(1_000_000)
     made = exercise(seed, kind)
-    if options.output in (None, "-"):
+    path = options.path
+    if path is None:
         print(made.file(), end="")
         return
-    path = Path(options.output)
     suffix = path.suffix.lower()
     if suffix not in (".yaml", *PAGES):
         raise UsageError(
@@ -145,9 +163,7 @@ def _exercise(seed: int | None, kind: str, options: Options) -> None:
         refuse_existing(target, options.force)
     for target, text in texts.items():
         commit(target, partial(_write, text), force=options.force)
-    if not options.quiet:
-        print(plain(f"wrote {', '.join(map(str, texts))}"), file=sys.stderr)
-        print(f"next: {command('attend', str(source))}", file=sys.stderr)
+    _wrote(texts, ["attend", str(source)], options)
 
 
 def _write(text: str, file: BinaryIO) -> None:
@@ -161,7 +177,4 @@ def _vectors(directory: str | None, options: Options) -> None:
     if directory in (None, "-"):
         raise UsageError("new vectors needs a directory", expected="new vectors DIR")
     count = write(Path(directory), force=options.force)
-    if not options.quiet:
-        from attncli.formats.display import plain
-
-        print(plain(f"wrote {count} cases and index.json into {directory}"), file=sys.stderr)
+    options.say(f"wrote {count} cases and index.json into {directory}")

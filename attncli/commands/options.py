@@ -5,33 +5,40 @@ panels and hands it what was chosen.
 """
 
 import inspect
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from attncli.commands.terminal import colored, encodes_unicode, terminal_width
 from attncli.errors import UsageError
 from attncli.files.schema import KEYS
 from attncli.files.types import Boolean
+from attncli.formats import FORMATS
 
 if TYPE_CHECKING:
     from attncli.batch.cluster import Cluster
     from attncli.core.problem import Notation, Problem
     from attncli.files.types import Entry
     from attncli.formats.display import Display
-    from attncli.formats.layout import Paper
     from attncli.solve import Tile
 
-ENDLESS = 1_000_000
 LONGEST_METAVAR = 20
 """Longer ones are spelled out in the help text instead."""
 
 COMPUTATION, DISPLAY, OUTPUT, MACHINE = "Computation", "Display", "Output", "Machine"
 CLUSTER = "Cluster"
+
+
+def option(*names: str, help: str, panel: str | None = None, metavar: str = " ") -> Any:
+    """What Typer shows of an option; one without a metavar is a switch."""
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
+    )
 
 
 @dataclass(frozen=True)
@@ -43,27 +50,21 @@ class Flag:
     panel: str
     names: tuple[str, ...]
     help: str
-    metavar: str | None = None
+    metavar: str = " "
     default: Any = None
 
     def parameter(self) -> inspect.Parameter:
-        option = typer.Option(
-            *self.names,
-            help=self.help,
-            metavar=self.metavar,
-            rich_help_panel=self.panel,
-            show_default=False,
-        )
+        shown = option(*self.names, help=self.help, panel=self.panel, metavar=self.metavar)
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=self.default,
-            annotation=Annotated[self.kind, option],
+            annotation=Annotated[self.kind, shown],
         )
 
 
 def _key_flag(name: str) -> Flag:
-    key, option = KEYS[name], "--" + name.replace("_", "-")
+    key, dashed = KEYS[name], name.replace("_", "-")
     text, metavar = key.help, key.type.metavar
     if len(metavar) > LONGEST_METAVAR:
         choices, metavar = metavar.partition("|'")[0], "NAME"
@@ -72,8 +73,8 @@ def _key_flag(name: str) -> Flag:
     if key.default:
         text += f" [dim](default: {key.default})[/dim]"
     if isinstance(key.type, Boolean):
-        return Flag(name, bool | None, COMPUTATION, (f"{option}/--no-{option[2:]}",), text, " ")
-    return Flag(name, str | None, COMPUTATION, (option,), text, metavar)
+        return Flag(name, bool | None, COMPUTATION, (f"--{dashed}/--no-{dashed}",), text)
+    return Flag(name, str | None, COMPUTATION, (f"--{dashed}",), text, metavar)
 
 
 FLAGS = (
@@ -101,17 +102,21 @@ FLAGS = (
         str | None,
         DISPLAY,
         ("--format",),
-        "of the report: table, json, yaml, csv, markdown, latex, html or svg (default: by -o)",
+        "of the report: {formats} (default: by -o)",
         "NAME",
     ),
     Flag("color", str, DISPLAY, ("--color",), "shade the weights", "auto|always|never", "auto"),
-    Flag("width", int | None, DISPLAY, ("--width",), "columns of the report", "N"),
+    Flag("width", int | None, DISPLAY, ("--width",), "columns (default: the terminal's)", "N"),
     Flag("output", str | None, OUTPUT, ("--output", "-o"), "write here; - is stdout", "FILE"),
-    Flag("force", bool, OUTPUT, ("--force", "-f"), "replace a file that exists", " ", False),
-    Flag("quiet", bool, OUTPUT, ("--quiet", "-q"), "say nothing on stderr but errors", " ", False),
-    Flag("verbose", bool, OUTPUT, ("--verbose", "-v"), "say the time on stderr", " ", False),
-    Flag("debug", bool, OUTPUT, ("--debug",), "show the traceback of an error", " ", False),
-    Flag("backend", str, MACHINE, ("--backend",), "what computes", "NAME", "numpy"),
+    Flag("force", bool, OUTPUT, ("--force", "-f"), "replace a file that exists", default=False),
+    Flag(
+        "quiet", bool, OUTPUT, ("--quiet", "-q"), "say nothing on stderr but errors", default=False
+    ),
+    Flag("verbose", bool, OUTPUT, ("--verbose", "-v"), "say the time on stderr", default=False),
+    Flag("debug", bool, OUTPUT, ("--debug",), "show the traceback of an error", default=False),
+    Flag(
+        "backend", str, MACHINE, ("--backend",), "what computes (default: numpy)", "NAME", "numpy"
+    ),
     Flag(
         "tile",
         str,
@@ -145,8 +150,7 @@ FLAGS = (
         CLUSTER,
         ("--insecure",),
         "let plain tcp leave this machine",
-        " ",
-        False,
+        default=False,
     ),
     Flag("ca_file", str | None, CLUSTER, ("--tls-ca-file",), "who signs the cluster", "FILE"),
     Flag("cert", str | None, CLUSTER, ("--tls-cert",), "our certificate", "FILE"),
@@ -167,6 +171,7 @@ class Options:
         self.values = values
 
     def __getattr__(self, name: str) -> Any:
+        """What a flag was given; `AttributeError` where the command has no such flag."""
         try:
             return self.values[name]
         except KeyError:
@@ -209,6 +214,26 @@ class Options:
 
         return open_problem(sources, {**self.overrides, **entries}, Remote)
 
+    @property
+    def path(self) -> Path | None:
+        """The file of `-o`; None: stdout."""
+        output = self.values.get("output")
+        return None if output in (None, "-") else Path(output)
+
+    def report_format(self, known: Collection[str]) -> str | None:
+        """`--format`; None: as the file's suffix says. Raises `UsageError` for an unknown one."""
+        text: str | None = self.format
+        if text is not None and text not in known:
+            raise UsageError(f"--format {text}", expected=", ".join(known), found=text)
+        return text
+
+    def say(self, line: str) -> None:
+        """One line on stderr, unless quiet."""
+        if not self.quiet:
+            from attncli.formats.display import plain
+
+            print(plain(line), file=sys.stderr)
+
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""
         return None if self.max_memory is None else size(self.max_memory, "--max-memory")
@@ -247,8 +272,8 @@ class Options:
             raise UsageError("--threads with --cluster", hint="dask worker --nthreads N")
         return Cluster(self.cluster, self.insecure, self.ca_file, self.cert, self.key_file)
 
-    def display(self, problem: "Problem", *, to_file: bool = False) -> "Display":
-        """How to show the steps, on this terminal or in a file."""
+    def display(self, problem: "Problem") -> "Display":
+        """How to show the steps, on this terminal or in the file of `-o`."""
         from attncli.formats.chosen import known_steps, names
 
         focus = {}
@@ -257,31 +282,38 @@ class Options:
 
             focus = selection(text, problem)
         chosen = known_steps(names(self.values.get("steps")), problem)
-        return replace(self.view(to_file=to_file), steps=chosen, focus=focus)
+        return replace(self.view(), steps=chosen, focus=focus)
 
-    def view(self, *, to_file: bool = False) -> "Display":
-        """How to show whatever it is, on this terminal or in a file."""
+    def view(self) -> "Display":
+        """How to show whatever it is, on this terminal or in the file of `-o`."""
         from attncli.formats.display import Display
 
+        here = self.path is None
         return Display(
             digits=self.n_digits(),
-            width=_ranged("--width", self.width, 20, 10_000, 80 if to_file else terminal_width()),
-            color=False if to_file else colored(self.color, sys.stdout),
-            ascii=False if to_file else not encodes_unicode(sys.stdout.encoding),
+            width=_ranged("--width", self.width, 20, 10_000, terminal_width() if here else 80),
+            color=here and colored(self.color, sys.stdout),
+            ascii=here and not encodes_unicode(sys.stdout.encoding),
         )
 
 
 def accepts(
-    *panels: str, but: Sequence[str] = ()
+    *panels: str, but: Sequence[str] = (), formats: Collection[str] = FORMATS
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command, whose last parameter is `options`, the options of these panels.
 
-    `but` names those that would mean nothing to it.
+    `but` names those that would mean nothing to it, `formats` what it writes reports in.
     """
+    *most, last = formats
+    listed = f"{', '.join(most)} or {last}"
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(command).parameters.values())[:-1]
-        flags = [flag for flag in FLAGS if flag.panel in panels and flag.name not in but]
+        flags = [
+            replace(flag, help=flag.help.replace("{formats}", listed))
+            for flag in FLAGS
+            if flag.panel in panels and flag.name not in but
+        ]
 
         @wraps(command)
         def with_options(**arguments: Any) -> None:
@@ -305,52 +337,6 @@ def _ranged(name: str, value: int | None, least: int, most: int, default: int) -
     if not least <= value <= most:
         raise UsageError(f"{name} {value}", expected=f"{least} to {most}", found=str(value))
     return value
-
-
-def terminal_width() -> int:
-    """The columns of the terminal, or of `COLUMNS`; 80 elsewhere."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns) > 0:
-        return max(20, int(columns))
-    try:
-        return max(20, os.get_terminal_size(sys.stdout.fileno()).columns or 80)
-    except (OSError, ValueError):
-        return 80
-
-
-def paper() -> "Paper":
-    """A page for a list: as wide as the terminal; elsewhere, for scripts, an entry is a line."""
-    from rich.cells import cell_len
-
-    from attncli.formats.display import Display
-    from attncli.formats.layout import Paper
-
-    ascii = not encodes_unicode(sys.stdout.encoding)
-    width = terminal_width() if sys.stdout.isatty() else ENDLESS
-    return Paper(Display(width=width, ascii=ascii), cell_len)
-
-
-def colored(choice: str, stream: Any) -> bool:
-    """Whether to write colour: `--color`, then NO_COLOR, FORCE_COLOR, and the terminal itself."""
-    if choice not in ("auto", "always", "never"):
-        raise UsageError(f"--color {choice}", expected="auto, always or never", found=choice)
-    if choice != "auto":
-        return choice == "always"
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE", "0") != "0":
-        return True
-    dumb = os.environ.get("TERM", "") == "dumb" or os.environ.get("CLICOLOR") == "0"
-    return bool(stream.isatty()) and not dumb
-
-
-def encodes_unicode(encoding: str | None) -> bool:
-    """Whether an encoding has the letters of the reports."""
-    try:
-        "−×√→ᵀΣ▁█".encode(encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {

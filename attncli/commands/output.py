@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,7 +11,7 @@ from attncli.errors import OutputError, Place, UsageError
 
 if TYPE_CHECKING:
     from attncli.commands.options import Options
-    from attncli.core.problem import Notation, Problem
+    from attncli.core.problem import Problem
     from attncli.core.tiled import Into
     from attncli.formats.display import Display
     from attncli.solve import Trace
@@ -21,15 +21,11 @@ Writer = Callable[[BinaryIO], object]
 
 @dataclass(frozen=True)
 class Destination:
-    """What is written, and where: `path` is None for stdout."""
+    """What is written of a trace, and where the options say."""
 
-    path: Path | None
+    options: "Options"
     format: str
     """A report's format, or npy, npz or safetensors."""
-    force: bool
-    quiet: bool
-    notation: "Notation | None" = None
-    """The notation to write in; None: the problem's own."""
 
     @classmethod
     def of(cls, options: "Options") -> "Destination":
@@ -40,16 +36,12 @@ class Destination:
         from attncli.formats import FORMATS
         from attncli.formats.files import format_of
 
-        if options.format is not None and options.format not in FORMATS:
-            raise UsageError(
-                f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
-            )
-        if options.output in (None, "-"):
-            return cls(None, options.format or "table", options.force, options.quiet)
-        path = Path(options.output)
-        format = options.format or format_of(path)
+        format, path = options.report_format(FORMATS), options.path
+        if path is None:
+            return cls(options, format or "table")
+        format = format or format_of(path)
         refuse_existing(path, options.force)
-        return cls(path, format, options.force, options.quiet, options.notation)
+        return cls(options, format)
 
     @property
     def is_arrays(self) -> bool:
@@ -74,7 +66,7 @@ class Destination:
         An output alone that lies as it is computed goes to its file row by row.
         """
         shown = problem.presentation
-        notation = self.notation or shown.notation
+        notation = self.options.notation or shown.notation
         as_computed = notation == "rows" and shown.layout == "heads-first"
         if self.format != "npy" or display.focus or not as_computed:
             trace = compute(None)
@@ -92,8 +84,7 @@ class Destination:
                 return  # its rows are there
             write_npy(file, trace.output)
 
-        self._commit(write)
-        self.say(f"wrote {self.path}: output")
+        _commit(write, self.options, "output")
         return made[0]
 
     def report(self, trace: "Trace", display: "Display") -> None:
@@ -102,40 +93,24 @@ class Destination:
             from attncli.formats.files import arrays_of, write_arrays
 
             arrays = arrays_of(trace, display, steps=self.format != "npy")
-            self._commit(lambda file: write_arrays(self.format, file, arrays))
-            what = ", ".join(arrays)
-        else:
-            from attncli.formats import render
 
-            text = render(trace, display, self.format)
-            if self.path is None:
-                sys.stdout.write(text if text.endswith("\n") else text + "\n")
-                sys.stdout.flush()
-                return
-            self._commit(lambda file: file.write((text.rstrip("\n") + "\n").encode("utf-8")))
-            from attncli.core.shapes import count
-            from attncli.formats.view import views
+            def write(file: BinaryIO) -> None:
+                write_arrays(self.format, file, arrays)
 
-            n = sum(1 for _ in views(trace, display))
-            what = f"{count(n, 'step')} as {self.format}"
-        self.say(f"wrote {self.path}: {what}")
+            _commit(write, self.options, ", ".join(arrays))
+            return
+        from attncli.core.shapes import count
+        from attncli.formats import render
+        from attncli.formats.view import views
 
-    def _commit(self, write: "Writer") -> None:
-        from attncli.files.commit import commit
-
-        assert self.path is not None
-        commit(self.path, write, force=self.force)
-
-    def say(self, line: str) -> None:
-        """One line on stderr, unless quiet."""
-        if not self.quiet:
-            from attncli.formats.display import plain
-
-            print(plain(line), file=sys.stderr)
+        text = render(trace, display, self.format)
+        n = sum(1 for _ in views(trace, display))
+        put(text, self.options, f"{count(n, 'step')} as {self.format}")
 
     def suggest(self, trace: "Trace", sources: Sequence[str]) -> None:
         """The next command to try, for people at a terminal."""
-        if self.path is not None or self.quiet or self.format != "table" or not sys.stdout.isatty():
+        to_people = self.options.path is None and self.format == "table" and sys.stdout.isatty()
+        if self.options.quiet or not to_people:
             return
         if "query" not in trace.problem.sizes():
             return
@@ -155,3 +130,40 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Raise `OutputError` where a file would be replaced without `--force`."""
     if os.path.isfile(path) and not force:
         raise OutputError("the file exists", hint="--force replaces it", place=Place(str(path)))
+
+
+def form(options: "Options", by_suffix: Mapping[str, str]) -> str:
+    """How a report is written: as `--format` says, else the suffix of `-o`; the first for stdout.
+
+    Raises before anything is computed if the file exists or its suffix says nothing.
+    """
+    known = list(by_suffix.values())
+    chosen, path = options.report_format(known), options.path
+    if path is None:
+        return chosen or known[0]
+    refuse_existing(path, options.force)
+    suffix = path.suffix.lower()
+    if chosen is None and suffix not in by_suffix:
+        raise UsageError(
+            f"-o {path}: the suffix says what to write",
+            expected=" ".join(by_suffix),
+            found=suffix or "none",
+        )
+    return chosen or by_suffix[suffix]
+
+
+def put(text: str, options: "Options", what: str = "") -> None:
+    """A report to stdout, or into the file of `-o`, and then a line on stderr that says so."""
+    if options.path is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        _commit(lambda file: file.write(text.encode("utf-8")), options, what)
+
+
+def _commit(write: Writer, options: "Options", what: str) -> None:
+    from attncli.files.commit import commit
+
+    assert options.path is not None
+    commit(options.path, write, force=options.force)
+    options.say(f"wrote {options.path}: {what}" if what else f"wrote {options.path}")

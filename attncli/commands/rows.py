@@ -4,11 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from attncli.commands.options import colored
-from attncli.commands.terminal import moves
-
-PATIENCE = 0.5
-"""Seconds of work before a bar appears: shorter ones need none."""
+from attncli.commands.terminal import PATIENCE, colored, moves
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +10,15 @@ import typer
 from attncli.commands.options import (
     COMPUTATION,
     DISPLAY,
-    ENDLESS,
     MACHINE,
     OUTPUT,
     Options,
     accepts,
+    option,
     parted,
 )
-from attncli.commands.output import refuse_existing
-from attncli.commands.terminal import PATIENCE, last_line, moves
+from attncli.commands.output import form, put
+from attncli.commands.terminal import ENDLESS, PATIENCE, last_line, moves
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,17 +37,18 @@ attncli verify problem.yaml data.npz:attn --step weights --format json
 
 attncli verify problem.yaml sheets/*.yaml --points"""
 
-FORMATS = ("table", "json", "csv")
+FORMATS = {".txt": "table", ".json": "json", ".csv": "csv"}
 PANEL = "Comparison"
 
 
-def _option(names: str, help: str, metavar: str) -> Any:
-    return typer.Option(
-        names, help=help, metavar=metavar, rich_help_panel=PANEL, show_default=False
-    )
-
-
-@accepts(COMPUTATION, DISPLAY, OUTPUT, MACHINE, but=("steps", "focus", "digits"))
+@accepts(
+    COMPUTATION,
+    DISPLAY,
+    OUTPUT,
+    MACHINE,
+    but=("steps", "focus", "digits", "tile"),
+    formats=FORMATS.values(),
+)
 def verify(
     files: Annotated[
         list[str],
@@ -60,53 +60,60 @@ def verify(
         ),
     ],
     step: Annotated[
-        str | None, _option("--step", "which step theirs is, or which of theirs to look at", "NAME")
+        str | None,
+        option(
+            "--step",
+            help="which step theirs is, or which of theirs to look at",
+            panel=PANEL,
+            metavar="NAME",
+        ),
     ] = None,
-    rtol: Annotated[float | None, _option("--rtol", "allowed, relative to our number", "X")] = None,
-    atol: Annotated[float | None, _option("--atol", "allowed, as a difference", "X")] = None,
+    rtol: Annotated[
+        float | None,
+        option("--rtol", help="allowed, relative to our number", panel=PANEL, metavar="X"),
+    ] = None,
+    atol: Annotated[
+        float | None,
+        option("--atol", help="allowed, as a difference", panel=PANEL, metavar="X"),
+    ] = None,
     computed_in: Annotated[
         str | None,
-        _option(
+        option(
             "--computed-in",
-            "the precision that theirs were computed in: float64, float32, float16, bfloat16 "
+            help="the precision that theirs were computed in: float64, float32, float16, bfloat16 "
             "(default: the type in the file)",
-            "TYPE",
+            panel=PANEL,
+            metavar="TYPE",
         ),
     ] = None,
     points: Annotated[
         bool,
-        typer.Option(
+        option(
             "--points",
             help="mark answer sheets: each step right, wrong, or right given an earlier mistake",
-            rich_help_panel=PANEL,
-            show_default=False,
-            metavar=" ",
+            panel=PANEL,
         ),
     ] = False,
     dialects: Annotated[
         bool,
-        typer.Option(
+        option(
             "--dialects",
             help="show where libraries would disagree on this problem (without THEIRS)",
-            rich_help_panel=PANEL,
-            show_default=False,
-            metavar=" ",
+            panel=PANEL,
         ),
     ] = False,
     *,
     options: Options,
 ) -> None:
     """Compare a result with ours; where it differs, name the slip that explains it."""
-    _refuse_format(options)
-    if options.format == "csv" and not points:
-        raise UsageError("--format csv goes with --points", expected="table or json", found="csv")
-    if options.output not in (None, "-"):
-        refuse_existing(Path(options.output), options.force)
+    format = form(options, FORMATS)
+    if format == "csv" and not points:
+        raise UsageError("csv goes with --points", expected="table or json", found="csv")
     problem_files, theirs = parted(files)
     if dialects:
         if theirs or points:
             raise UsageError("--dialects compares libraries, not files", expected="PROBLEM alone")
-        _dialects(problem_files, options)
+        _dialects(problem_files, format, options)
         return
     judge = _judge(problem_files, options, step, rtol, atol, computed_in)
     if not theirs:
@@ -116,14 +123,14 @@ def verify(
             hint="attncli verify problem.yaml theirs.npz",
         )
     if points:
-        _points(judge, theirs, options)
+        _points(judge, theirs, format, options)
         return
     started = perf_counter()
     from attncli.files.results import read_results
     from attncli.formats.verdict import as_json, dumped, text
 
     verdicts = [judge.verdict(source, read_results(source)) for source in theirs]
-    if options.format == "json":
+    if format == "json":
         reports: list[dict[str, Any]] = [as_json(verdict) for verdict in verdicts]
         whole: Any = reports[0]
         if len(reports) > 1:
@@ -133,19 +140,19 @@ def verify(
             ]
         report = dumped(whole)
     else:
-        display = options.display(judge.problem, to_file=options.output not in (None, "-"))
+        display = options.display(judge.problem)
         presentation = judge.problem.presentation
         report = "\n".join(
             text(verdict, display, presentation.source, presentation.labels) for verdict in verdicts
         )
     put(report, options)
-    if options.verbose and not options.quiet:
-        print(f"compared and searched in {perf_counter() - started:.3g} s", file=sys.stderr)
+    if options.verbose:
+        options.say(f"compared and searched in {perf_counter() - started:.3g} s")
     if not all(verdict.same for verdict in verdicts):
         raise typer.Exit(1)
 
 
-def _points(judge: "Judge", theirs: list[str], options: Options) -> None:
+def _points(judge: "Judge", theirs: list[str], format: str, options: Options) -> None:
     """Mark every sheet; one that cannot be read stops none of the others."""
     from attncli.errors import AttncliError
     from attncli.files.results import read_results
@@ -161,12 +168,12 @@ def _points(judge: "Judge", theirs: list[str], options: Options) -> None:
         except AttncliError as error:
             sheets.append(unread(source, error))
     sheets = asked(sheets)
-    if options.format == "json":
+    if format == "json":
         report = dumped(marks.as_json(sheets))
-    elif options.format == "csv":
+    elif format == "csv":
         report = marks.as_csv(sheets)
     else:
-        display = options.display(judge.problem, to_file=options.output not in (None, "-"))
+        display = options.display(judge.problem)
         # For scripts a sheet is a line, however long.
         wide = options.width is None and not sys.stdout.isatty()
         report = marks.text(sheets, replace(display, width=ENDLESS) if wide else display)
@@ -175,7 +182,7 @@ def _points(judge: "Judge", theirs: list[str], options: Options) -> None:
         raise typer.Exit(1)
 
 
-def _dialects(sources: list[str], options: Options) -> None:
+def _dialects(sources: list[str], format: str, options: Options) -> None:
     from attncli.files.dialects import DIALECTS, Dialect
     from attncli.formats.findings import dialects_json, dialects_text
     from attncli.formats.verdict import dumped
@@ -186,13 +193,12 @@ def _dialects(sources: list[str], options: Options) -> None:
         return options.problem(sources, dtype="float64", **keys)
 
     found = outcomes(opened)
-    if options.format == "json":
+    if format == "json":
         put(dumped(dialects_json(found)), options)
         return
     reference = next(outcome for outcome in found if not outcome.refused)
     problem = opened(DIALECTS[reference.name] if reference.name else None)
-    display = options.display(problem, to_file=options.output not in (None, "-"))
-    put(dialects_text(found, problem.presentation.source, display), options)
+    put(dialects_text(found, problem.presentation.source, options.display(problem)), options)
 
 
 def _judge(
@@ -221,7 +227,7 @@ def _judge(
     ours = solve(
         problem,
         backend=options.backend,
-        threads=options.threads,
+        threads=options.n_threads(),
         notation=notation,
         max_memory=options.memory_limit(),
     )
@@ -242,53 +248,3 @@ def _progress(options: Options) -> "Progress":
         last_line(f"differs; trying {what}: {done} of {of}" if shown else "")
 
     return progress
-
-
-def _refuse_format(options: Options) -> None:
-    if options.format is not None and options.format not in FORMATS:
-        raise UsageError(
-            f"--format {options.format}", expected=", ".join(FORMATS), found=options.format
-        )
-
-
-def put(report: str, options: Options) -> None:
-    """A report to stdout, or into the file of `-o`."""
-    if options.output in (None, "-"):
-        sys.stdout.write(report)
-        sys.stdout.flush()
-        return
-    from attncli.files.commit import commit
-    from attncli.formats.display import plain
-
-    path = Path(options.output)
-    commit(path, lambda file: file.write(report.encode("utf-8")), force=options.force)
-    if not options.quiet:
-        print(plain(f"wrote {path}"), file=sys.stderr)
-
-
-def simulated(sources: list[str], precision: str, options: Options) -> None:
-    """`attend --simulate`: the error budget of a precision."""
-    from attncli.formats import findings
-    from attncli.formats.verdict import dumped
-    from attncli.oracle.budget import budget
-    from attncli.oracle.precision import PRECISIONS
-
-    known = [name for name in PRECISIONS if name != "float64"]
-    if precision not in known:
-        raise UsageError(f"--simulate {precision}", expected=", ".join(known), found=precision)
-    _refuse_format(options)
-    for name in ("focus", "digits"):
-        if options.values.get(name) is not None:
-            raise UsageError(f"--{name} goes with the steps themselves, not with --simulate")
-    problem = options.problem(sources, dtype="float64")
-    chosen = options.display(problem).steps
-    lines = [line for line in budget(problem, precision) if chosen is None or line.name in chosen]
-    if options.format == "json":
-        report = dumped(findings.budget_json(lines, precision))
-    elif options.format == "csv":
-        report = findings.budget_csv(lines)
-    else:
-        display = options.display(problem, to_file=options.output not in (None, "-"))
-        source = problem.presentation.source
-        report = findings.budget_text(lines, precision, source, display)
-    put(report, options)

@@ -61,7 +61,7 @@ def sourced(sources: Sequence[str]) -> tuple[Entries, Path, str]:
             f"PROBLEM is {len(sources)} files",
             expected="one problem file, or three files: Q K V",
             found=" ".join(sources[:4]),
-            hint="attncli attend samples/soft-addressing.yaml",
+            hint="attncli batch FILES… -o 'out/{stem}.npz' does many problems",
         )
     (source,) = sources
     if source == "-":

@@ -330,5 +330,3 @@ FORMATS: Mapping[str, Callable[[Story, str, Display], str]] = {
     "latex": latex,
 }
 """How a story can be written."""
-SUFFIXES = {".txt": "text", ".md": "markdown", ".tex": "latex"}
-"""The suffix of a file → how a story is written there."""

@@ -128,6 +128,7 @@ def test_json_lines_on_stdin(
     ("text", "said"),
     [
         ("jobs: []\n", "the manifest lists no jobs"),
+        ("jobs: {problem: p.yaml, output: a.npz}\n", "jobs is no list"),
         ("defaults: {}\n", "the manifest has no jobs"),
         ("query: [[1]]\n", "this is a problem, not a manifest"),
         ("jobs:\n  - {problem: p.yaml}\n", "jobs.yaml:2:5: error: this job has no output"),
@@ -145,6 +146,10 @@ def test_json_lines_on_stdin(
         (
             "jobs:\n  - {problem: p.yaml, output: a.npz, sweep: {temprature: [1]}}\n",
             "did you mean temperature?",
+        ),
+        (
+            "jobs:\n  - {problem: p.yaml, output: a.npz, sweep: {causal.window: [1]}}\n",
+            "causal.window is no key of a problem",
         ),
         (
             "jobs:\n  - {problem: p.yaml, output: a.npz, sweep: {temperature: []}}\n",

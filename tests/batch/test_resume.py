@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +146,42 @@ def test_a_second_run_finds_the_lock_held(
     # The lock has died with its process.
     assert batch(*command) == 0
     assert statuses(Path("many.jsonl")) == ["ok"] * 400
+
+
+def test_batches_that_share_a_report_leave_each_other_whole(
+    done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = records(Path("report.jsonl"))
+    make_inputs(Path("other"), 2)
+    other = ["other/0000.npz", "other/0001.npz", "-o", "elsewhere/{stem}.npz"]
+    assert batch(*other) == 0
+    Path(first[0]["output"]).unlink()
+    assert batch(*other) == 0  # what lies no more is forgotten
+    assert records(Path("report.jsonl"))[2:] == first[1:]
+    assert batch(*done) == 0
+    assert last(capsys).startswith(f"1 ok, 0 failed, {N - 1} skipped")
+    assert batch(*other) == 0
+    assert last(capsys).startswith("0 ok, 0 failed, 2 skipped")
+
+
+def test_a_lock_without_fcntl_holds_too(
+    done: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places, held = [], False
+
+    def locking(descriptor: int, mode: int, n_bytes: int) -> None:
+        places.append(os.lseek(descriptor, 0, os.SEEK_CUR))
+        assert (mode, n_bytes) == (2, 1)
+        if held:
+            raise OSError("held")
+
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    assert batch(*done) == 0
+    held = True
+    assert batch(*done) == 75
+    assert "another run" in capsys.readouterr().err
+    assert places == [0, 0]  # the same byte, however long the report is
 
 
 def test_a_torn_line_of_the_report_does_not_count(done: list[str]) -> None:

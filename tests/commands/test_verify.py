@@ -219,6 +219,19 @@ def test_a_report_goes_into_a_file(capsys: Capture) -> None:
     assert Path("report.txt").read_text(encoding="utf-8").startswith("out.npy against lee.yaml")
 
 
+def test_the_suffix_of_a_file_says_how_the_report_is_written(capsys: Capture) -> None:
+    np.save("out.npy", attend("lee.yaml").output)
+    for words in (
+        ["verify", "lee.yaml", "out.npy"],
+        ["verify", "lee.yaml", "--dialects"],
+        ["attend", "lee.yaml", "--simulate", "float16"],
+    ):
+        told = called(capsys, *words, "--format", "json")[1]
+        assert called(capsys, *words, "-o", "told.json", "--force")[0] == 0
+        assert Path("told.json").read_text(encoding="utf-8") == told
+        assert json.loads(told)
+
+
 # --- answer sheets
 
 
