@@ -52,6 +52,7 @@ class Vectors:
                         subject=name,
                     )
         self._check_vectors()
+        self._check_output()
         if self.value is not None and self.value.shape[-2] != self.n_new_keys:
             self._refuse_count("value", self.value.shape[-2])
         self._check_past()
@@ -237,9 +238,12 @@ class Vectors:
                 found=f"{value[-3]} and {key[-3]}",
                 subject="value",
             )
+
+    def _check_output(self) -> None:
         output = self.projections.output
-        if output is not None:
-            joined = self.n_heads * value[-1] if self.joins else value[-1]
+        if output is not None and self.value is not None:
+            width = self.shape("value")[-1]
+            joined = self.n_heads * width if self.joins else width
             output.shape((self.n_queries, joined), *_tables("output"))
 
     def _refuse_count(self, name: str, there: int) -> None:

@@ -177,9 +177,9 @@ class Masking:
         if array.ndim == 0:
             return int(array)
         batch = self.batch
-        if batch and array.ndim == len(batch) and fits(array.shape, batch):
+        if batch and array.ndim == len(batch) and broadcasts(array.shape, batch):
             return self._with_heads(array)[..., None, None]
-        if array.ndim == len(batch) + 1 and fits(array.shape, (*batch, self.n_queries)):
+        if array.ndim == len(batch) + 1 and broadcasts(array.shape, (*batch, self.n_queries)):
             return self._with_heads(array, 1)[..., None]
         raise InputError(
             f"key_lengths has the shape {by(array.shape)}",
@@ -199,7 +199,7 @@ class Masking:
             return None
         array = self._lengthened(array)
         shape = (*self.batch, self.n_keys)
-        if array.ndim not in (1, len(shape)) or not fits(array.shape, shape):
+        if array.ndim not in (1, len(shape)) or not broadcasts(array.shape, shape):
             raise InputError(
                 f"{name} has the shape {by(array.shape)}",
                 expected=f"{by(shape)}: " + ("batch entries, then keys" if self.batch else "keys"),
@@ -217,7 +217,7 @@ class Masking:
         if array is None:
             return None
         shape = (*self.batch, self.n_queries)
-        if array.ndim not in (1, len(shape)) or not fits(array.shape, shape):
+        if array.ndim not in (1, len(shape)) or not broadcasts(array.shape, shape):
             raise InputError(
                 f"query_mask has the shape {by(array.shape)}",
                 expected=by(shape),
@@ -256,7 +256,7 @@ class Masking:
             array = self._three_axes(key, array)
         heads = () if self.n_heads is None else (self.n_heads,)
         shape = (*self.batch, *heads, self.n_queries, self.n_keys)
-        if array.ndim == 0 or array.ndim > len(shape) or not fits(array.shape, shape):
+        if array.ndim == 0 or array.ndim > len(shape) or not broadcasts(array.shape, shape):
             names = ["batch entry"] * len(self.batch) + ["head"] * len(heads) + ["query", "key"]
             raise InputError(
                 f"{key} has the shape {by(array.shape)}, the scores have {by(shape)}",
@@ -293,9 +293,11 @@ class Masking:
         """A mask shorter than the keys, the rest masked, where the dialect does that."""
         if not self.dialect.short_mask or array.shape[-1:] in ((), (1,)):
             return array
-        missing = max(0, self.n_keys - array.shape[-1])
-        fill = False if array.dtype.kind == "b" else -np.inf
-        rest = np.full((*array.shape[:-1], missing), fill, dtype=array.dtype)
+        missing = self.n_keys - array.shape[-1]
+        if missing <= 0:
+            return array
+        masked = False if array.dtype.kind == "b" else -np.inf
+        rest = np.full((*array.shape[:-1], missing), masked)
         return np.concatenate([array, rest], axis=-1)
 
     def _meant(self, key: str, array: Tensor) -> Table | Addition:
@@ -369,7 +371,7 @@ class Masking:
         return array if self.n_heads is None else np.expand_dims(array, array.ndim - after)
 
 
-def fits(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
+def broadcasts(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
     """Whether the sizes of a shape are those of another from the right, or 1."""
     pairs = zip(reversed(shape), reversed(full), strict=False)
     return all(a in (1, b) for a, b in pairs)
@@ -377,6 +379,6 @@ def fits(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
 
 def _transposed_hint(key: str, shape: tuple[int, ...], full: tuple[int, ...]) -> str:
     swapped = (*shape[:-2], *shape[:-3:-1]) if len(shape) > 1 else shape
-    if len(shape) > 1 and fits(swapped, full):
+    if len(shape) > 1 and broadcasts(swapped, full):
         return f"{key} looks transposed: in rows notation queries go down and keys across"
     return "rank 1 is keys, rank 2 (queries keys), rank 3 (heads or batch), rank 4 both"

@@ -153,7 +153,7 @@ class Rows:
             block = memoryview(_block(self.where, self.run, number, size))
             begin = number * BLOCK
             parts.append(block[max(0, start - begin) : stop - begin])
-        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)
 
 
 def url_of(array: Array) -> str | None:

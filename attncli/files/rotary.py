@@ -10,7 +10,7 @@ from attncli.core.attention import Attention
 from attncli.core.rotary import Rotary, angles
 from attncli.core.shapes import by
 from attncli.errors import InputError
-from attncli.files.masks import Masking, fits
+from attncli.files.masks import Masking, broadcasts
 from attncli.files.types import Entry
 from attncli.files.vectors import Source, Tensor, refuse_nonfinite
 
@@ -125,7 +125,7 @@ class _Turns:
                 subject="rope",
             )
         lead = self.masking.batch
-        if table.ndim != len(lead) + 2 or not fits(table.shape[:-2], lead):
+        if table.ndim != len(lead) + 2 or not broadcasts(table.shape[:-2], lead):
             raise InputError(
                 f"rope.cos has the shape {by(table.shape)}",
                 expected=f"{by((*lead, n, self.width // 2))}, or (positions × width/2)",
@@ -159,7 +159,7 @@ class _Turns:
         refuse_nonfinite("rope.positions", array)
         lead = self.masking.batch
         one_each = array.ndim in (1, 1 + len(lead)) and array.shape[-1] == n
-        if not one_each or not fits(array.shape, (*lead, n)):
+        if not one_each or not broadcasts(array.shape, (*lead, n)):
             raise InputError(
                 f"rope.positions has the shape {by(array.shape)}, there are {n} {side} vectors",
                 expected=f"one position a vector, ({n})"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from attncli.core.shapes import by
 from attncli.core.similarity import SIMILARITIES, Cosine, Layer, Similarity
 from attncli.errors import InputError
 from attncli.files.types import Entry
@@ -78,6 +79,16 @@ def _layer(number: int, layer: Mapping[str, Entry], tables: Mapping[str, Tensor]
 
 
 def _vector(table: Tensor, *, single: bool) -> Tensor:
-    """A vector parameter, also when it is written as a table with one row or one column."""
+    """A vector parameter, also when it is written as a table with one row or one column.
+
+    The only number of it where it must be `single`.
+    """
     flat = table.reshape(-1) if max(table.shape, default=1) == table.size else table
-    return flat[0] if single and flat.size == 1 else flat
+    if single and flat.size != 1:
+        raise InputError(
+            f"bias of the similarity has the shape {by(table.shape)}",
+            expected="one number",
+            found=by(table.shape),
+            subject="similarity",
+        )
+    return flat[0] if single else flat

@@ -288,15 +288,17 @@ class OneOf(Type):
         return kind.read(cursor)
 
     def accept(self, value: Any, place: Place | None = None, name: str = "") -> Any:
+        is_mapping = isinstance(value, AbstractMapping)
+        is_word = isinstance(value, str) and bool(self._names())
         for kind in self.types:
-            if isinstance(kind, Mapping) == isinstance(value, AbstractMapping):
-                try:
-                    return kind.accept(value, place, name)
-                except InputError as error:
-                    if kind is self.types[-1] or isinstance(kind, Mapping):
-                        if isinstance(value, str) and self._names():
-                            break
-                        raise error from None
+            if isinstance(kind, Mapping) != is_mapping:
+                continue
+            try:
+                return kind.accept(value, place, name)
+            except InputError:
+                # The last says what is wrong, but of a word all that could be meant.
+                if (is_mapping or kind is self.types[-1]) and not is_word:
+                    raise
         return refuse(self, value, place, name)
 
     def fits(self, event: Event) -> bool:

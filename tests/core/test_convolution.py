@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attncli import attend
@@ -71,6 +71,7 @@ def by_hand(case: Case) -> np.ndarray:
     return result.reshape(*case.image.shape[:-3], *result.shape[1:])
 
 
+@settings(deadline=None)
 @given(case=convolutions())
 def test_convolution_and_attention_are_the_loops(case: Case) -> None:
     trace = solve(case.problem())
@@ -82,6 +83,7 @@ def test_convolution_and_attention_are_the_loops(case: Case) -> None:
     assert trace.output_axes == trace.step("attention").axes
 
 
+@settings(deadline=None)
 @given(case=convolutions())
 def test_the_difference_falls_with_the_sharpness(case: Case) -> None:
     falloff = solve(case.problem(sharpness=3.0))["falloff"]
@@ -95,6 +97,7 @@ def test_the_difference_falls_with_the_sharpness(case: Case) -> None:
     assert difference[sharpness == 3.0] == own
 
 
+@settings(deadline=None)
 @given(case=convolutions())
 def test_scores_are_those_of_the_paper_but_for_what_is_the_same_for_all_keys(case: Case) -> None:
     alpha = 0.75
@@ -127,6 +130,7 @@ def test_float32_stays_float32_and_equals_to_its_rounding() -> None:
     assert np.abs(trace["difference"]).max() < 2e-5
 
 
+@settings(deadline=None)
 @given(case=convolutions())
 def test_the_memory_announced_covers_the_scores(case: Case) -> None:
     problem = case.problem()

@@ -186,6 +186,8 @@ def test_cells_of_any_length() -> None:
     assert cells.advice("1" * 15 + "/" + "1" * 15) == "write 1.0"
     assert cells.advice("1" * 16 + "/1") == ""
     assert cells.advice("1/" + "1" * 16) == ""
+    assert cells.advice("0" + "1" * 199) == f"write {'1' * 199}, without leading zeros"
+    assert cells.advice("0" + "1" * 200) == ""
 
 
 def test_a_picture_keeps_its_axes() -> None:

@@ -329,8 +329,8 @@ def test_onnx_masks_what_a_short_mask_leaves_out(width: int, rows: int) -> None:
     stop = M if width == 1 else width
     wanted = looped(lambda b, h, i, j: j < stop)
     np.testing.assert_array_equal(seen(mask=mask, dialect="onnx"), wanted)
-    numbers = np.full((rows, width), 0.5)
-    np.testing.assert_array_equal(seen(mask=numbers, dialect="onnx"), wanted)
+    for numbers in (np.full((rows, width), 0.5), np.full((rows, width), 2)):
+        np.testing.assert_array_equal(seen(mask=numbers, dialect="onnx"), wanted)
     if width not in (1, M):
         with pytest.raises(InputError, match="the scores have"):
             seen(mask=mask)

@@ -64,6 +64,19 @@ def test_any_rows_are_read(data: st.DataObject, path: Path) -> None:
     np.testing.assert_array_equal(rows[first:stop, :], array[first:stop, :])
 
 
+def test_a_file_is_looked_at_once_for_all_its_arrays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atlas, array = Atlas(), read_npy(path)
+    first = atlas.rows_of(array[0])
+    monkeypatch.setattr(positions, "fingerprint", lambda where: None)
+    second = atlas.rows_of(array[1])
+    assert first is not None
+    assert second is not None
+    assert (first.where, first.mark, first.run) == (second.where, second.mark, second.run)
+    assert second.offset - first.offset == array[0].nbytes
+
+
 def test_what_is_in_memory_lies_nowhere(path: Path) -> None:
     assert Atlas().rows_of(np.array(read_npy(path)[0])) is None
     assert Atlas().rows_of(read_npy(path)[0] * 2) is None

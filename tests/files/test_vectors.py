@@ -228,6 +228,26 @@ def test_places_of_another_batch_are_refused() -> None:
         assert load(query=query, key=query, rope={"positions": one}) is not None
 
 
+def test_the_output_s_table_fits_beside_scores_too() -> None:
+    scores, value = np.ones((3, 3)), np.ones((3, 2))
+    for table in (np.ones((3, 1)), np.ones((1, 2))):
+        with pytest.raises(InputError, match=r"projections.output has . rows, its input 2 feat"):
+            load(scores=scores, value=value, projections={"output": table})
+    made = attend(scores=scores, value=value, projections={"output": np.ones((2, 5))})
+    np.testing.assert_allclose(made.output, np.full((3, 5), 2.0))
+
+
+@pytest.mark.parametrize("bias", [[1.0, 2.0], [[1.0], [2.0]], np.ones((2, 2))])
+def test_the_bias_of_a_general_similarity_is_one_number(bias: Any) -> None:
+    given = {"query": np.ones((3, 2)), "key": np.ones((3, 2))}
+    with pytest.raises(InputError, match="bias of the similarity has the shape") as caught:
+        load(**given, similarity={"name": "general", "bias": bias})
+    assert caught.value.expected == "one number"
+    for one in (2.0, [2.0], [[2.0]]):
+        scores = attend(**given, similarity={"name": "general", "bias": one})["scores"]
+        np.testing.assert_allclose(scores, np.full((3, 3), 4.0))
+
+
 NAN = np.nan
 TABLE = [[1, 2], [3, 4], [5, NAN]]
 LAYER = {"input": np.ones((2, 2)), "heads": 1}
