@@ -82,7 +82,8 @@ def _swapped(problem: Attention, old: Bias, new: Bias | None) -> Attention:
 
 def _is_mask(problem: Attention, bias: Bias) -> bool:
     """Whether a bias is the finite part of a float mask."""
-    return any(mask is bias for mask in problem.masks)  # type: ignore[comparison-overlap]
+    masks: tuple[object, ...] = problem.masks
+    return any(mask is bias for mask in masks)
 
 
 @slip(
