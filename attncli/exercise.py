@@ -142,8 +142,8 @@ def exercise(seed: int, kind: str = "self-attention") -> Exercise:
         if any(len({*map(tuple, table)}) < len(table) for table in vectors):
             continue
         if _is_tidy(drawn.rows, drawn.shown, base):
-            keys = {"title": f"Exercise {seed}", "similarity": "dot"}
-            keys |= {**drawn.keys, "temperature": 1 / log(base)}  # type: ignore[dict-item]
+            keys = {"title": f"Exercise {seed}", "similarity": "dot", **drawn.keys}
+            keys["temperature"] = 1 / log(base)
             return Exercise(kind, seed, keys, base, asked)
     raise AssertionError(f"no tidy {kind} in {TRIES} draws")
 

@@ -49,6 +49,9 @@ ON_REQUEST = frozenset({"lse"})
 BESIDE = frozenset({"difference", "shifts", "falloff", "pooled"})
 """Steps that say something of a result instead of being it: never the output."""
 
+BEFORE_WEIGHTS = ("masked", "biased", "capped", "scaled", "scores")
+"""What the normalizer sees: the first of these that there is."""
+
 
 def run(steps: Steps, change: Callable[[Step], Array] | None = None) -> Iterator[Step]:
     """Drive a recipe: yield each of its steps and send the step's own value back.

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf
 
-from attncli.core.step import Step
+from attncli.core.step import BEFORE_WEIGHTS, Step
 from attncli.formats.story import Key, Most, Story, Work
 from attncli.formats.wording import MOST_FEATURES, Wording
 
 MOST_KEYS = 24
 """Keys in the table of a story; of more, those with the most weight."""
-BEFORE_WEIGHTS = ("masked", "biased", "capped", "scaled", "scores")
-"""What the normalizer sees: the last of these that there is."""
 HEADINGS = {"scores": "score"}
 """What a step is called at the head of a column, where not by its name."""
 DROWNED = 1e-4

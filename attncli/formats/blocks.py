@@ -1,7 +1,6 @@
 """A step becomes a panel: a heading, and one grid for each head and batch entry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from attncli.core.labels import plural
 from attncli.core.normalize import NORMALIZERS
 from attncli.core.step import BESIDE
-from attncli.formats.grid import Source, grid
+from attncli.formats.grid import Shape, Source, grid
 from attncli.formats.layout import Line, Panel, Paper, Span, packed
 from attncli.formats.numbers import all_integers, fixed
 from attncli.formats.view import Numbers, View
@@ -31,20 +30,6 @@ STAGES = (
     ("shifts", "falloff"),
 )
 """Steps of different stages never stand beside each other."""
-
-
-@dataclass(frozen=True, eq=False)
-class Shape:
-    """What a step's tables have in common: how numbers are written, bars, sums, masked cells."""
-
-    integers: bool
-    as_fixed: bool | None
-    """None: each column decides for itself."""
-    bars: bool
-    sums: Numbers | None
-    """`(… n)`: sums over the keys, of the places that are shown."""
-    masked: Numbers | None
-    """Booleans of the view's shape."""
 
 
 def shape_of(view: View, trace: "Trace", digits: int) -> Shape:
@@ -103,7 +88,7 @@ def panel(view: View, trace: "Trace", paper: Paper, number: str) -> tuple[Panel,
     tables: list[Panel] = []
     remarks: list[str] = []
     for index in islice(view.tables(), MOST_TABLES):
-        fitted = grid(_source(view, shape, index), paper)
+        fitted = grid(Source(view, index, shape), paper)
         table = fitted.lines()
         if title := view.heading(index):
             title = title.replace(" · ", " | ") if paper.display.ascii else title
@@ -115,18 +100,6 @@ def panel(view: View, trace: "Trace", paper: Paper, number: str) -> tuple[Panel,
         lines += [*([paper.line()] if row else []), *table]
     left_out = _left_out(view, remarks, paper)
     return [*lines, *left_out], bool(left_out)
-
-
-def _source(view: View, shape: Shape, index: tuple[int, ...]) -> Source:
-    return Source(
-        view=view,
-        index=index,
-        integers=shape.integers,
-        as_fixed=shape.as_fixed,
-        bars=shape.bars,
-        sums=None if shape.sums is None else shape.sums[index],
-        masked=None if shape.masked is None else shape.masked[index],
-    )
 
 
 def heading(number: str, title: "Title", paper: Paper) -> Panel:

@@ -9,9 +9,8 @@ from itertools import islice
 
 import numpy as np
 
-from attncli.formats.blocks import Shape
-from attncli.formats.grid import corners, places_of, sum_of_weights
-from attncli.formats.numbers import Number, fixed, split
+from attncli.formats.grid import Shape, corners, places_of, sum_of_weights
+from attncli.formats.numbers import Number
 from attncli.formats.view import Positions, View
 
 
@@ -83,10 +82,7 @@ def _column(
 ) -> Sequence[str]:
     """The numbers of one column, as in the table for terminals."""
     values = [float(value) for value in view.value[index][rows, column]]
-    as_fixed = shape.as_fixed
-    if as_fixed is None:
-        as_fixed = fixed(values, digits, every=view.axes[-1] == "measure")
-    numbers = split(values, digits, integers=shape.integers, as_fixed=as_fixed)
+    numbers = shape.column(values, view.axes[-1], digits)
     if shape.masked is not None:
         for i in np.flatnonzero(shape.masked[index][rows, column]):
             numbers[i] = Number("·")

@@ -27,16 +27,41 @@ INDENT = 2
 
 
 @dataclass(frozen=True, eq=False)
+class Shape:
+    """What a step's tables have in common: how numbers are written, bars, sums, masked cells."""
+
+    integers: bool
+    as_fixed: bool | None
+    """None: each column decides for itself."""
+    bars: bool
+    sums: Numbers | None
+    """`(… n)`: sums over the keys, of the places that are shown."""
+    masked: Numbers | None
+    """Booleans of the view's shape."""
+
+    def column(self, values: Sequence[float], axis: str, digits: int) -> list[Number]:
+        """Numbers of one column, one of the places of an axis."""
+        as_fixed = self.as_fixed
+        if as_fixed is None:
+            as_fixed = fixed(values, digits, every=axis == "measure")
+        return split(values, digits, integers=self.integers, as_fixed=as_fixed)
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """One table of a view, and how its numbers are written."""
 
     view: View
     index: tuple[int, ...]
-    integers: bool
-    as_fixed: bool | None
-    bars: bool
-    sums: Numbers | None
-    masked: Numbers | None
+    shape: Shape
+
+    @property
+    def sums(self) -> Numbers | None:
+        return None if self.shape.sums is None else np.atleast_1d(self.shape.sums[self.index])
+
+    @property
+    def masked(self) -> Numbers | None:
+        return None if self.shape.masked is None else self.shape.masked[self.index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +208,7 @@ class Grid:
             for i, place in enumerate(self.columns)
         ]
         self.widths = [column.width(self.paper) for column in self.candidates]
-        self.sum_column = self._sum_column() if self.sums_are_column else None
+        self.sum_column = self._sum_column()
 
     @property
     def _sigma(self) -> str:
@@ -225,7 +250,7 @@ class Grid:
         values = [float(value) for value in self.values[self.rows, place]]
         numbers = self._numbers(values)
         styles = ["dim" if np.isinf(value) else "" for value in values]
-        bars = [self._bar(value) for value in values] if self.source.bars else []
+        bars = [self._bar(value) for value in values] if self.source.shape.bars else []
         if bars:
             styles = [shade(value) for value in values]
         if self.masked is not None:
@@ -235,24 +260,22 @@ class Grid:
                 numbers[i] = Number("", dot) if has_point else Number(dot)
                 styles[i] = "dim"
         if self.sums_are_row and self.source.sums is not None:
-            numbers.append(self._sum(float(np.atleast_1d(self.source.sums)[place])))
+            numbers.append(self._sum(float(self.source.sums[place])))
         texts = aligned(numbers, self.marks)
         foot = texts.pop() if self.sums_are_row else ""
         return Column(name, texts, bars, styles, foot)
 
     def _numbers(self, values: Sequence[float]) -> list[Number]:
-        digits = self.paper.display.digits
-        as_fixed = self.source.as_fixed
-        if as_fixed is None:
-            as_fixed = fixed(values, digits, every=self.axes[1] == "measure")
-        return split(values, digits, integers=self.source.integers, as_fixed=as_fixed)
+        return self.source.shape.column(values, self.axes[1], self.paper.display.digits)
 
     def _sum(self, value: float) -> Number:
         return sum_of_weights(value, self.source.view, self.paper.display.digits)
 
-    def _sum_column(self) -> Column:
-        sums = np.atleast_1d(np.asarray(self.source.sums))[self.rows]
-        texts = aligned([self._sum(float(value)) for value in sums], self.marks)
+    def _sum_column(self) -> Column | None:
+        sums = self.source.sums
+        if sums is None or not self.sums_are_column:
+            return None
+        texts = aligned([self._sum(float(value)) for value in sums[self.rows]], self.marks)
         return Column(self._sigma, texts, [], [""] * len(texts))
 
     def _bar(self, weight: float) -> str:

@@ -16,9 +16,10 @@ import numpy as np
 
 from attncli import __version__
 from attncli.core.labels import plural
-from attncli.formats.blocks import STAGES, Shape, shape_of
+from attncli.formats.blocks import STAGES, shape_of
 from attncli.formats.cells import Table, cut, tables
 from attncli.formats.display import Display, plain
+from attncli.formats.grid import Shape
 from attncli.formats.numbers import exact
 from attncli.formats.origins import Origin, Origins, Sheet
 from attncli.formats.view import Numbers, Positions, View, numbered, title_of

@@ -10,7 +10,8 @@ from rich.cells import cell_len
 from attncli.formats.csv import harmless
 from attncli.formats.display import Display, plain, spelled
 from attncli.formats.json import finite
-from attncli.formats.layout import Paper
+from attncli.formats.layout import Panel, Paper, Span, fitting, missing
+from attncli.formats.table import written
 from attncli.oracle.marking import Marked, Mistake
 
 SIGNS = {"right": "✓", "carried": "→", "wrong": "✗", "missing": "·"}
@@ -35,16 +36,20 @@ def text(sheets: Sequence[Marked], display: Display) -> str:
         rows.append([*row, _remark(sheet, display)])
     paper = Paper(display, cell_len)
     widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
-    if sum(widths) + 2 * len(widths) - 2 > paper.width:
-        del widths[-1]  # a remark stands below its sheet
-    lines = []
+    shown = fitting(widths, paper, len(widths) - 1)
+    is_beside = shown == len(widths)  # else a remark stands below its sheet
+    if not is_beside:
+        shown = fitting(widths[:-1], paper, 2)
+    lines: Panel = []
     for row in rows:
-        cells = zip(row, widths, strict=False)
-        lines.append("  ".join(paper.pad(own(cell), width) for cell, width in cells).rstrip())
-        if len(widths) < len(row) and row is not rows[0]:
-            lines += [f"    {part}" for part in paper.wrap(row[-1], paper.width - 4)]
+        cells = zip(row[:shown], widths, strict=False)
+        lines.append(paper.line(Span("  ".join(paper.pad(own(c), width) for c, width in cells))))
+        if not is_beside and row is not rows[0]:
+            remark = paper.wrap(row[-1], paper.width - 4)
+            lines += [paper.line(Span(f"    {part}")) for part in remark]
+    lines += missing(rows[0][shown:-1], paper)
     legend = ASCII_LEGEND if display.ascii else LEGEND
-    return "\n".join([*lines, "", *paper.wrap(legend, paper.width), ""])
+    return written([*lines, paper.line(), *paper.prose(legend)], display)
 
 
 def _remark(sheet: Marked, display: Display) -> str:

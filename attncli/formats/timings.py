@@ -44,7 +44,7 @@ def table(bench: Bench, display: Display) -> str:
     text = written(lines, display)
     for title, unit, curves in _plots(bench):
         drawn = lettered(title, unit, curves, display)
-        text += "\n" + (spelled_lines(drawn) if display.ascii else drawn)
+        text += "\n" + (_spelled(drawn) if display.ascii else drawn)
     return text
 
 
@@ -54,7 +54,7 @@ LEGEND = (
 )
 
 
-def spelled_lines(text: str) -> str:
+def _spelled(text: str) -> str:
     """A drawing in ASCII, its blanks kept."""
     return "".join(spelled(letter) or letter for letter in text)
 

@@ -122,22 +122,9 @@ def _own(part: str, paper: Paper) -> str:
 
 def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
     """The table of keys, `without` some columns; what does not fit is left out column by column."""
-    for left_out, bar in product(LEFT_OUT, BARS):
-        rows = _rows(story, (*without, *left_out), bar, paper)
-        widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
-        spare = paper.width - sum(widths) - 3 * (len(widths) - 1)
-        if spare >= 0:
-            break
-    if spare < 0:
-        # No column is left to go without: long names become shorter.
-        widths[0] = max(4, widths[0] + spare)
-        names = [row[0] for row in rows]
-        for row, name in zip(
-            rows, paper.shorten(names, range(-1, len(rows) - 1), widths[0]), strict=False
-        ):
-            row[0] = name
+    kinds, rows = _fitted(story, paper, without)
+    widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
     rights = {"exponential", "weight", "score"}
-    kinds = _kinds(story, (*without, *left_out))
     lines = []
     for number, row in enumerate(rows):
         spans: list[Span] = []
@@ -156,6 +143,22 @@ def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
         says = f"… {listed(gone)} left out; a larger --width shows more"
         lines += _wrapped(says, paper, "dim")
     return lines
+
+
+def _fitted(
+    story: Story, paper: Paper, without: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """The columns that fit, and the rows; with no column left to go, long names are shortened."""
+    for left_out, bar in product(LEFT_OUT, BARS):
+        kinds = _kinds(story, (*without, *left_out))
+        rows = _rows(story, kinds, bar, paper)
+        widths = [max(map(paper.measure, column)) for column in zip(*rows, strict=True)]
+        spare = paper.width - sum(widths) - 3 * (len(widths) - 1)
+        if spare >= 0:
+            return kinds, rows
+    room = max(4, widths[0] + spare)
+    names = paper.shorten([row[0] for row in rows], range(-1, len(rows) - 1), room)
+    return kinds, [[name, *row[1:]] for name, row in zip(names, rows, strict=True)]
 
 
 def _kinds(story: Story, left_out: Sequence[str] = ()) -> list[str]:
@@ -188,8 +191,7 @@ def _heading(kind: str, story: Story) -> str:
     return HEADINGS[kind]
 
 
-def _rows(story: Story, left_out: Sequence[str], bar: int, paper: Paper) -> list[list[str]]:
-    kinds = _kinds(story, left_out)
+def _rows(story: Story, kinds: Sequence[str], bar: int, paper: Paper) -> list[list[str]]:
     rows = [[_own(_heading(kind, story), paper) for kind in kinds]]
     for key in story.keys:
         rows.append([_entry(key, kind, bar, paper) for kind in kinds])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -119,17 +119,14 @@ def answers(exercise: "Exercise", trace: "Trace", source: str, *, key: bool) -> 
     return "\n".join(lines) + "\n"
 
 
-def _nested(value: list[object], indent: str, *, key: bool) -> list[str]:
+def _nested(value: list[Any], indent: str, *, key: bool) -> list[str]:
     if value and isinstance(value[0], list) and isinstance(value[0][0], list):
         return [
             line
             for part in value
-            for line in (f"{indent}-", *_nested(part, indent + "  ", key=key))  # type: ignore[arg-type]
+            for line in (f"{indent}-", *_nested(part, indent + "  ", key=key))
         ]
-    rows = [
-        ", ".join(number(cell) if key else "_" for cell in row)  # type: ignore[attr-defined]
-        for row in value
-    ]
+    rows = [", ".join(number(cell) if key else "_" for cell in row) for row in value]
     return [f"{indent}- [{row}]" for row in rows]
 
 

@@ -5,9 +5,10 @@ The table is that of `explain`, without the arithmetic that a lesson keeps for `
 
 from dataclasses import replace
 
+from attncli.core.step import BEFORE_WEIGHTS
 from attncli.errors import InputError
 from attncli.formats import told
-from attncli.formats.attending import BEFORE_WEIGHTS, Attending
+from attncli.formats.attending import Attending
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.formats.story import Story
 from attncli.formats.wording import Wording

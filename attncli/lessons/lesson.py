@@ -126,24 +126,25 @@ class Lesson:
 
     def at(self, scene: int, *, asking: bool = False) -> Computed:
         """The problem as a scene, or its question, has it."""
+        own = self.question(scene).changes if asking else {}
+        key = (scene, bool(own))
+        if key not in self._computed:
+            made = self.at(scene) if own else self.whole
+            if changes := own or self.scenes[scene].changes:
+                entries = merge(made.entries, changes)
+                made = Computed(entries, self.base, self.problem, made)
+            self._computed[key] = made
+        return self._computed[key]
+
+    def question(self, scene: int) -> Question:
+        """The question of a scene that has one."""
         question = self.scenes[scene].question
-        asking = asking and question is not None and bool(question.changes)
-        if (scene, asking) not in self._computed:
-            before = self.at(scene) if asking else self.whole
-            changes = self.scenes[scene].changes
-            if asking and question is not None:
-                changes = question.changes
-            made = before
-            if changes:
-                entries = merge(before.entries, changes)
-                made = Computed(entries, self.base, self.problem, before)
-            self._computed[scene, asking] = made
-        return self._computed[scene, asking]
+        assert question is not None
+        return question
 
     def options(self, scene: int) -> tuple[str, ...]:
         """What may be chosen as the answer to a scene's question; empty where it is a number."""
-        question = self.scenes[scene].question
-        assert question is not None
+        question = self.question(scene)
         reader = Reader(self.at(scene, asking=True))
         if question.are_listed:
             return tuple(reader.told(option) for option in question.options)
@@ -157,8 +158,7 @@ class Lesson:
 
     def answer(self, scene: int) -> tuple[Found, int | None]:
         """The right answer to a scene's question, and which of its options that is."""
-        question = self.scenes[scene].question
-        assert question is not None
+        question = self.question(scene)
         found = Reader(self.at(scene, asking=True)).answer(question.answer)
         options = self.options(scene)
         if not found.cells and not question.answer.text.lstrip().startswith("count "):

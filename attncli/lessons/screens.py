@@ -51,8 +51,8 @@ class Pages:
         """How the numbers of a scene, or of its question's answer, came about."""
         scene = self.lesson.scenes[number]
         reader = self._reader(number, asking=asking)
-        if asking and scene.question is not None:
-            reader.answer(scene.question.answer)
+        if asking:
+            reader.answer(self.lesson.question(number).answer)
         else:
             reader.told(scene.text)
         if not self._lines(reader):
@@ -82,8 +82,7 @@ class Pages:
 
     def solved(self, number: int, *, praise: str = "") -> Panel:
         """The answer to a scene's question, its arithmetic, and what is to be said of it."""
-        question = self.lesson.scenes[number].question
-        assert question is not None
+        question = self.lesson.question(number)
         reader = self._reader(number, asking=True)
         reader.answer(question.answer)
         answer = f"{praise}{self.answer_of(number)}"
@@ -129,8 +128,7 @@ class Pages:
         return [paper.line(Span(title, "head"), Span(" " * blanks), Span(right, "dim"))]
 
     def _asked(self, number: int) -> Panel:
-        question = self.lesson.scenes[number].question
-        assert question is not None
+        question = self.lesson.question(number)
         reader = self._reader(number, asking=True)
         name = "Question"
         indent = len(name) + 2 if self.paper.width >= NARROWEST else 2

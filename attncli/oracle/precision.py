@@ -28,8 +28,6 @@ class Precision:
     epsilon: float
     """The distance from 1 to the next number."""
     largest: float
-    smallest: float
-    """The smallest positive number."""
 
 
 def _bfloat16(x: Numbers) -> Numbers:
@@ -52,20 +50,14 @@ def _to(dtype: str) -> Callable[[Numbers], Numbers]:
 
 def _precision(dtype: str) -> Precision:
     limits = np.finfo(dtype)
-    return Precision(
-        dtype,
-        _to(dtype),
-        float(limits.eps),
-        float(limits.max),
-        float(limits.smallest_subnormal),
-    )
+    return Precision(dtype, _to(dtype), float(limits.eps), float(limits.max))
 
 
 PRECISIONS: Mapping[str, Precision] = {
     "float64": _precision("float64"),
     "float32": _precision("float32"),
     "float16": _precision("float16"),
-    "bfloat16": Precision("bfloat16", _bfloat16, 2.0**-7, float.fromhex("0x1.fep127"), 2.0**-133),
+    "bfloat16": Precision("bfloat16", _bfloat16, 2.0**-7, float.fromhex("0x1.fep127")),
 }
 
 

@@ -53,7 +53,6 @@ class Fit:
 
     slips: Applied
     problem: Problem
-    trace: Trace
     max_abs: float
     """How far it is from theirs."""
     misfit: float = 0.0
@@ -172,7 +171,7 @@ class Search:
             return None
         if not self._is_telling(found):
             return None
-        return _fit(applied, made, trace, found)
+        return _fit(applied, made, found)
 
     # --- pieces
 
@@ -257,7 +256,7 @@ class Search:
         errs_alike = np.linalg.norm(rest) <= ALIKE * np.linalg.norm(errors)
         if theirs.size < ENOUGH or not (is_of_type or errs_alike):
             return None
-        return _fit(applied, made, trace, compared(made, trace, self.theirs, rule))
+        return _fit(applied, made, compared(made, trace, self.theirs, rule))
 
     def _says_more_than(self, precision: Precision) -> bool:
         """Whether theirs are written in a finer type than this one, all of them."""
@@ -290,7 +289,7 @@ def remade(applied: Applied, problem: Attention) -> Attention | None:
     return problem
 
 
-def _fit(applied: Applied, made: Problem, trace: Trace, found: list[Comparison]) -> Fit:
+def _fit(applied: Applied, made: Problem, found: list[Comparison]) -> Fit:
     worst = max((comparison.max_abs for comparison in found), default=0.0)
     shares = []
     for comparison in found:
@@ -298,7 +297,7 @@ def _fit(applied: Applied, made: Problem, trace: Trace, found: list[Comparison])
         allowed = comparison.allowed
         shares.append(np.divide(apart, allowed, out=np.zeros_like(apart), where=allowed > 0))
     misfit = float(np.mean(np.concatenate([share.ravel() for share in shares]) ** 2))
-    return Fit(applied, made, trace, worst, misfit)
+    return Fit(applied, made, worst, misfit)
 
 
 def ranked(fits: Iterable[Fit]) -> list[Fit]:

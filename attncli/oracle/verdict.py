@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from attncli.core.attention import Attention
 from attncli.core.problem import Problem
 from attncli.errors import InputError, Place, UsageError
 from attncli.files.results import Result
-from attncli.oracle.compare import Comparison, Numbers, Rule, compared, distance
+from attncli.oracle.compare import Comparison, Rule, compared, distance
 from attncli.oracle.facts import facts
 from attncli.oracle.search import Fit, Progress, Search, remade
 from attncli.solve import Trace, solve
@@ -113,11 +114,9 @@ class Judge:
 
 def told_apart(problem: Problem, fits: list[Fit], seen: set[str]) -> list[str]:
     """For each further fit, what would tell it from the first: a step, or other numbers."""
-    if len(fits) < 2:
-        return []
     sentences = []
-    first, rest = fits[0], fits[1:]
-    for other in rest:
+    for other in fits[1:]:
+        first = fits[0]
         where = _differing_step(first, other, seen)
         if where is not None:
             name, amount = where
@@ -146,16 +145,15 @@ def _on_other_numbers(problem: Problem, a: Fit, b: Fit) -> float | None:
     if not isinstance(problem, Attention):
         return None
     random = np.random.default_rng(0)
-    drawn: dict[str, Numbers] = {}
+    drawn: dict[str, Any] = {}
     for name in ("query", "key", "value", "scores"):
         array = getattr(problem, name)
         if array is not None:
             drawn[name] = np.where(np.isfinite(array), 3 * random.normal(size=array.shape), array)
-    fresh = replace(problem, **drawn)  # type: ignore[arg-type]
+    fresh = replace(problem, **drawn)
     made = [remade(fit.slips, fresh) for fit in (a, b)]
-    if made[0] is None or made[1] is None:
-        return None
-    return _apart(*(_run(problem).output for problem in made if problem is not None))
+    outputs = [_run(other).output for other in made if other is not None]
+    return _apart(*outputs) if len(outputs) == 2 else None
 
 
 def _run(problem: Problem) -> Trace:

@@ -143,9 +143,12 @@ def test_columns_without_room_are_named(
     vectors: dict[str, np.ndarray],  # type: ignore[type-arg]
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    np.save("theirs.npy", solve(load(**vectors)).output)
+    trace = solve(load(**vectors))
+    np.save("theirs.npy", trace.output)
+    np.savez("o.npz", **{step.name: step.value for step in trace})  # type: ignore[arg-type]
     for words, gone in (
         (["verify", "p.npz", "theirs.npy"], "differ, of"),
+        (["verify", "p.npz", "o.npz", "--points"], "scaled, weights, output"),
         (["attend", "p.npz", "--simulate", "float16"], "overflow, to zero"),
     ):
         assert run([*words, "--width", "40"]) == 0

@@ -52,7 +52,7 @@ def _order(ours: Numbers, theirs: Numbers, axis: int) -> list[int] | None:
 def _ordered(problem: Attention, axis: str, order: list[int]) -> Attention:
     """The problem whose steps with this axis are shown in another order."""
     place = {"batch": -4 if problem.has_heads else -3, "head": -3, "query": -2}[axis]
-    moved: Any = problem
+    moved = problem
     for name in problem.step_names():
         if axis == "query" and name in ("key", "value"):
             continue
@@ -64,7 +64,7 @@ def _ordered(problem: Attention, axis: str, order: list[int]) -> Attention:
             return np.take(x, order, axis=at) if fits else x
 
         moved = alter(moved, name, change, when="shown")
-    return moved  # type: ignore[no-any-return]
+    return moved
 
 
 def _permuted(problem: Attention, evidence: Evidence, axis: str) -> Iterator[Variant]:
@@ -150,13 +150,12 @@ def _kept(ours: Numbers, theirs: Numbers) -> tuple[Numbers, float | None]:
     factor = float(np.median(ratio))
     if float(np.abs(ratio - factor).max()) > NEAR * factor:
         return kept, None
-    return kept, factor if _is_dropout(
-        int((counts & ~kept).sum()), int(counts.sum()), factor
-    ) else None
+    return kept, factor if _is_dropout(kept, counts, factor) else None
 
 
-def _is_dropout(dropped: int, of: int, factor: float) -> bool:
-    """Whether so many zeros go with the factor 1 / (1 − rate): some, within four deviations."""
+def _is_dropout(kept: Numbers, counts: Numbers, factor: float) -> bool:
+    """Whether some are zero, as many as go with the factor 1 / (1 − rate) within 4 deviations."""
+    dropped, of = int((counts & ~kept).sum()), int(counts.sum())
     rate = 1 - 1 / factor
     deviation = (of * rate * (1 - rate)) ** 0.5 if 0 < rate < 1 else 0.0
     return dropped > 0 and rate > 0.001 and abs(dropped - of * rate) <= 4 * deviation + 1
@@ -215,9 +214,7 @@ def _subsets(weights: Numbers, value: Numbers, theirs: Numbers) -> tuple[Numbers
     if not factors or np.ptp(factors) > NEAR * factors[0]:
         return kept, None
     is_kept, factor = kept.reshape(weights.shape) > 0, float(np.median(factors))
-    counts = weights > 0
-    dropped = int((counts & ~is_kept).sum())
-    return is_kept, factor if _is_dropout(dropped, int(counts.sum()), factor) else None
+    return is_kept, factor if _is_dropout(is_kept, weights > 0, factor) else None
 
 
 def _dropped(

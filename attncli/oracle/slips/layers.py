@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from attncli.core.attention import Attention
-from attncli.core.layers import DecoderLayer, EncoderLayer, LayerNorm, MultiHead
+from attncli.core.layers import DecoderLayer, EncoderLayer, LayerNorm, MultiHead, Sublayer
 from attncli.core.step import Array, Namespace
 from attncli.core.transformer import Encoder, sinusoidal
 from attncli.errors import AttncliError
@@ -173,18 +173,16 @@ def activation(problem: Encoder) -> Iterator[Made]:
 def residual_left_out(problem: Encoder) -> Iterator[Made]:
     every = []
     for sublayer in problem.layers[0].sublayers():
-        alterations = []
-        for number in range(len(problem.layers)):
-            made = f"layers.{number}.{sublayer.name}.output"
-            alterations.append(
-                Alteration(
-                    f"layers.{number}.{sublayer.residual}",
-                    lambda x, sent, name=made: sent[name],  # type: ignore[misc]
-                )
-            )
-        every += alterations
-        yield f"around {sublayer.name}", altered_layers(problem, *alterations)
+        alone = [_bare(f"layers.{i}.", sublayer) for i in range(len(problem.layers))]
+        every += alone
+        yield f"around {sublayer.name}", altered_layers(problem, *alone)
     yield "all of them", altered_layers(problem, *every)
+
+
+def _bare(layer: str, sublayer: Sublayer) -> Alteration:
+    """What a sublayer gives goes on without what it was given."""
+    made = f"{layer}{sublayer.name}.output"
+    return Alteration(f"{layer}{sublayer.residual}", lambda x, sent: sent[made])
 
 
 @_slip(

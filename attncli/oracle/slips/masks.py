@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from attncli.core.attention import Attention
+from attncli.core.attention import Attention, MaskedRow
 from attncli.core.masking import Addition, Band, Lengths, Mask, Table, Visible, visible
 from attncli.core.step import Array, Namespace
 from attncli.oracle.alter import Change, alter, altered
@@ -87,10 +87,11 @@ def by_row(detail: str, problem: Attention) -> Iterator[Variant]:
     yield detail, problem
     if has_empty_rows(problem):
         between = f"{detail}; " if detail else ""
-        for fill, what in (("nan", "NaN"), ("uniform", "equal weights")):
+        fills: dict[MaskedRow, str] = {"nan": "NaN", "uniform": "equal weights"}
+        for fill, what in fills.items():
             if fill != problem.masked_row:
                 rows = f"{between}{what} where nothing is left"
-                yield rows, replace(problem, masked_row=fill, masked_by=None)  # type: ignore[arg-type]
+                yield rows, replace(problem, masked_row=fill, masked_by=None)
 
 
 @slip(
@@ -155,9 +156,9 @@ def mask_ignored(problem: Attention) -> Iterator[Variant]:
     "weights * mask in place of a masked softmax",
 )
 def mask_after_softmax(problem: Attention) -> Iterator[Variant]:
-    groups = [(mask,) for mask in problem.masks]
+    groups: list[tuple[Mask, ...]] = [(mask,) for mask in problem.masks]
     if len(groups) > 1:
-        groups.insert(0, tuple(problem.masks))  # type: ignore[arg-type]
+        groups.insert(0, problem.masks)
     for group in groups:
         shown = seen(problem, group)
         bare = problem

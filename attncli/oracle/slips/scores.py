@@ -10,7 +10,7 @@ from attncli.core.attention import Attention
 from attncli.core.masking import Addition, Alibi, Bias, Relative, alibi_slopes
 from attncli.core.normalize import Softmax
 from attncli.core.similarity import Cosine, Dot, ScaledDot
-from attncli.core.step import Array, Namespace
+from attncli.core.step import BEFORE_WEIGHTS, Array, Namespace
 from attncli.oracle.alter import alter
 from attncli.oracle.slips.slip import Variant, once, slip
 
@@ -82,7 +82,8 @@ def _swapped(problem: Attention, old: Bias, new: Bias | None) -> Attention:
 
 def _is_mask(problem: Attention, bias: Bias) -> bool:
     """Whether a bias is the finite part of a float mask."""
-    return any(mask is bias for mask in problem.masks)  # type: ignore[comparison-overlap]
+    masks: tuple[object, ...] = problem.masks
+    return any(mask is bias for mask in masks)
 
 
 @slip(
@@ -243,8 +244,7 @@ def sink_without_maximum(problem: Attention) -> Iterator[Variant]:
     sink, normalizer = problem.sink, problem.normalizer
     if sink is None or not isinstance(normalizer, Softmax):
         return
-    n = problem.step_names()
-    last = next(name for name in ("masked", "biased", "capped", "scaled", "scores") if name in n)
+    last = next(name for name in BEFORE_WEIGHTS if name in problem.step_names())
 
     def change(weights: Array, sent: Any) -> Array:
         scores = sent[last] / normalizer.temperature

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from attncli.core.attention import Attention
+from attncli.core.step import Array
 from attncli.files.results import Result
+from attncli.oracle.alter import Change
 from attncli.solve import Trace
 
 Variant = tuple[str, Attention]
@@ -63,6 +65,6 @@ def slip(
     return register
 
 
-def once(change: Any) -> Any:
-    """Shorthand for a change of a step that does not need the earlier ones."""
+def once(change: Callable[[Array], Array]) -> Change:
+    """A change of a step that does not need the earlier ones."""
     return lambda value, sent: change(value)
