@@ -5,7 +5,7 @@ problem knows its own sizes.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,10 @@ class Estimate:
     problem: Problem
     inputs: int
     """Bytes of its inputs, in the computing type."""
+
+    def needed(self, keep: Collection[str] | None) -> int:
+        """Bytes that the job takes at once where it keeps these steps (None: all)."""
+        return self.problem.memory(keep) + self.inputs
 
 
 def estimate(entries: Entries, base: Path, name: str) -> Estimate:

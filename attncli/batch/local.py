@@ -7,7 +7,7 @@ writes; small jobs gain little from more threads, but nothing has to be packed a
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition, Event, Lock, Thread
 from time import monotonic, sleep
 
@@ -15,7 +15,7 @@ from attncli.batch.jobs import Job
 from attncli.batch.journal import Record
 from attncli.batch.run import Run
 from attncli.batch.settings import Settings
-from attncli.batch.work import AbandonedError, Surroundings
+from attncli.batch.work import AbandonedError, Surroundings, failed
 from attncli.batch.work import run as run_job
 from attncli.errors import LimitError
 from attncli.machine import cores
@@ -40,14 +40,19 @@ class TimeLimitError(LimitError):
 
 def too_slow(job: Job, settings: Settings) -> Record:
     """What became of a job that took longer than it may."""
-    timeout = settings.timeout or 0
+    assert settings.timeout is not None
     error = TimeLimitError(
-        f"{job.output} takes longer than {timeout:g} s",
+        f"{job.output} takes longer than {settings.timeout:g} s",
         hint="--timeout SECONDS allows more",
         place=job.place,
     )
-    lines, parameters = "\n".join(error.lines()), settings.parameters(job)
-    return Record(job.index, job.output, "failed", timeout, lines, error.exit_code, parameters)
+    return replace(failed(job, settings, error), seconds=settings.timeout)
+
+
+def pause(attempt: int) -> None:
+    """Wait before an attempt at a job that is not the first; twice as long each time."""
+    if attempt:
+        sleep(min(PAUSE * 2**attempt, LONGEST_PAUSE))
 
 
 @dataclass
@@ -224,8 +229,7 @@ class Threads:
             self.run.ours(job),
         )
         for attempt in range(first, settings.retries + 1):
-            if attempt:
-                sleep(min(PAUSE * 2**attempt, LONGEST_PAUSE))
+            pause(attempt)
             slot.begin(job, attempt, settings.timeout)
             record = run_job(job, settings, around)
             slot.end()

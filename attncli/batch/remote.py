@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 from attncli.batch.cluster import Client, check_inputs, refuse_other_versions, versions
@@ -19,10 +19,10 @@ from attncli.batch.estimate import references
 from attncli.batch.flights import Flights
 from attncli.batch.jobs import Job, located
 from attncli.batch.journal import Record
-from attncli.batch.local import LONGEST_PAUSE, PAUSE, SETTLE, TICK, Gate, too_slow
+from attncli.batch.local import SETTLE, TICK, Gate, pause, too_slow
 from attncli.batch.run import Run
 from attncli.batch.settings import Settings
-from attncli.batch.work import AbandonedError, Surroundings
+from attncli.batch.work import AbandonedError, Surroundings, failed
 from attncli.batch.work import run as run_job
 from attncli.errors import AttncliError
 from attncli.files.staging import Stage
@@ -88,8 +88,7 @@ def do(
 
 def _attempts(job: Job, settings: Settings, ours: bool, gate: Gate) -> tuple[Record, bytes | None]:
     for attempt in range(settings.retries + 1):
-        if attempt:
-            sleep(min(PAUSE * 2**attempt, LONGEST_PAUSE))
+        pause(attempt)
         parcel = Parcel()
         go_on = _until(settings.timeout)
         around = Surroundings(parcel, gate.total, gate.reserve, go_on, go_on, ours)
@@ -212,7 +211,8 @@ class Workers:
             for job, (record, content) in zip(jobs, landed.result, strict=False):
                 self._take_in(job, record, content)
         elif landed.cargo.alone:
-            self._take_in(jobs[0], self._failed(jobs[0], landed.error), None)
+            error = landed.error.at(jobs[0].place)
+            self._take_in(jobs[0], failed(jobs[0], self.run.settings, error), None)
         else:
             self._suspects += reversed(jobs)
 
@@ -229,21 +229,11 @@ class Workers:
             try:
                 self.run.stage.add(job.path, content, force=self.run.ours(job))
             except AttncliError as error:
-                record = replace(self._failed(job, error), inputs=record.inputs)
+                failure = failed(job, self.run.settings, error.at(job.place))
+                record = replace(failure, inputs=record.inputs)
         self.run.take(record)
         if record.status == "failed" and self.fail_fast:
             self._stopped = True
-
-    def _failed(self, job: Job, error: AttncliError) -> Record:
-        return Record(
-            job.index,
-            job.output,
-            "failed",
-            0.0,
-            "\n".join(error.at(job.place).lines()),
-            error.exit_code,
-            self.run.settings.parameters(job),
-        )
 
 
 def _some_inputs(run: Run) -> list[str]:

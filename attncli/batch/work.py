@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, BinaryIO
 
 from attncli.batch.estimate import estimate, has_large_inputs
-from attncli.batch.jobs import Entries, Job
+from attncli.batch.jobs import Job
 from attncli.batch.journal import Record
 from attncli.batch.settings import Settings
 from attncli.core.problem import Problem
@@ -56,24 +56,29 @@ class Surroundings:
 def run(job: Job, settings: Settings, around: Surroundings) -> Record:
     """Do a job once; whatever fails is in the record."""
     started = perf_counter()
-    digest = failure = None
     with taking() as seen:
         try:
             digest = _output(job, settings, around, seen)
+            record = Record(
+                job.index, job.output, "ok", parameters=settings.parameters(job), sha256=digest
+            )
         except AbandonedError:
             raise
         except Exception as error:
-            failure = known(error)
+            record = failed(job, settings, known(error))
+    inputs = {_relative(path, job.base): value for path, value in seen.hashes.items()}
+    return replace(record, seconds=round(perf_counter() - started, 6), inputs=inputs)
+
+
+def failed(job: Job, settings: Settings, error: AttncliError) -> Record:
+    """What became of a job that could not be done."""
     return Record(
         job.index,
         job.output,
-        "ok" if failure is None else "failed",
-        round(perf_counter() - started, 6),
-        None if failure is None else "\n".join(failure.lines()),
-        0 if failure is None else failure.exit_code,
-        settings.parameters(job),
-        {_relative(path, job.base): value for path, value in seen.hashes.items()},
-        digest,
+        "failed",
+        error="\n".join(error.lines()),
+        exit_code=error.exit_code,
+        parameters=settings.parameters(job),
     )
 
 
@@ -102,18 +107,12 @@ def _output(job: Job, settings: Settings, around: Surroundings, seen: Snapshot) 
     """Compute and write; the SHA-256 of the output."""
     entries, base, name = job.entries(settings.flags)
     if has_large_inputs(entries, base, seen):
-        needed = needed_for(job, settings, entries, base, name)
-        with around.reserve(needed):
+        # Known before any of it is taken.
+        with around.reserve(estimate(entries, base, name).needed(kept(job, settings))):
             return _computed(job, settings, around, seen, build(entries, base, name))
     problem = build(entries, base, name)
     with around.reserve(problem.memory(kept(job, settings))):
         return _computed(job, settings, around, seen, problem)
-
-
-def needed_for(job: Job, settings: Settings, entries: Entries, base: Path, name: str) -> int:
-    """The bytes that a job will take, known before any is taken."""
-    expected = estimate(entries, base, name)
-    return expected.problem.memory(kept(job, settings)) + expected.inputs
 
 
 def kept(job: Job, settings: Settings) -> Collection[str] | None:

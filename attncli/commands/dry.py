@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from attncli.commands.options import Options
+from attncli.commands.output import aligned
 from attncli.commands.progress import duration
 from attncli.commands.terminal import encodes_unicode
 from attncli.errors import AttncliError
@@ -59,13 +60,8 @@ def listing(
         memory = size_of(needed) + note
         rows.append((str(job.index), theirs(job.output), words(facts), memory, _time(seconds)))
     heads = ("job", "output", "computes", "memory", "time")
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in (heads, *rows):
-        cells = (
-            cell.rjust(width) if column in (0, 3, 4) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join(cells).rstrip())
+    for line in aligned([heads, *rows], right=(0, 3, 4)):
+        print(line)
     done = len(manifest.jobs) - left
     parts = [count(len(manifest.jobs), "job"), f"{done} done", f"{left} to do"]
     if refused:
@@ -83,8 +79,7 @@ def _needs(job: "Job", settings: "Settings") -> tuple[int, int, str]:
 
     expected = estimate(*job.entries(settings.flags))
     problem = expected.problem
-    needed = problem.memory(kept(job, settings)) + expected.inputs
-    return needed, problem.memory(None), " · ".join(problem.facts())
+    return expected.needed(kept(job, settings)), problem.memory(None), " · ".join(problem.facts())
 
 
 def _rate() -> float:

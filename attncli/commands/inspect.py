@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attncli.commands.options import COMPUTATION, MACHINE, OUTPUT, Options, accepts
+from attncli.commands.output import aligned, refuse_existing
 from attncli.commands.terminal import encodes_unicode
 from attncli.errors import UsageError
 
@@ -61,7 +62,6 @@ def inspect(
 
 
 def _convert(files: list[str], target: Path, options: Options) -> None:
-    from attncli.commands.output import refuse_existing
     from attncli.files.commit import commit
     from attncli.files.convert import writer
 
@@ -147,13 +147,8 @@ def _rows(arrays: "Iterable[tuple[str, Tensor]]", unicode: bool) -> list[tuple[s
 
 
 def _table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
-    for row in (HEADS, *rows):
-        cells = [
-            cell.rjust(width) if 3 <= column <= 5 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print(("  " + "  ".join(cells)).rstrip())
+    for line in aligned([HEADS, *rows], right=(3, 4, 5)):
+        print(f"  {line}")
 
 
 def _number(value: float | None) -> str:

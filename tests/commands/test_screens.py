@@ -85,6 +85,9 @@ def screen(line: str, patch: pytest.MonkeyPatch) -> str:
     encoding = "ascii" if line.endswith(" ASCII") else "utf-8"
     line = line.removesuffix(" ASCII")
     patch.setattr("sys.argv", ["attncli", *shlex.split(line)])
+    # A slow machine shows the same.
+    patch.setattr("attncli.commands.verify.PATIENCE", 600)
+    patch.setattr("attncli.commands.dry._rate", lambda: 1e10)
     # What moves on a terminal stands still in a pipe.
     colour = "pipe" if line.startswith(("learn ", "batch")) else "terminal, NO_COLOR"
     code, *shown = seen(tuple(shlex.split(line)), colour, encoding, 80, patch)
