@@ -5,10 +5,12 @@ scale or the normalizer. S stands for the scores as the step before left them, A
 columns notation A for the scores and A′ for the weights, as lecturers write.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from attncli.core import normalize
 from attncli.core.problem import Notation
 
 
@@ -74,6 +76,9 @@ NORMALIZERS = {
     "hard": "hard(S), 1 at the first maximum",
     "none": "S",
 }
+
+SCORES = re.compile(r"\[S, sink\]|\b[SA]\b")
+"""What a normalizer takes; the temperature divides it."""
 
 CONVOLUTION = {
     "convolution": "Σ X[q + shift] W[a, b]ᵀ",
@@ -271,14 +276,14 @@ def _scaled(formula: str, scale: Any) -> str:
 
 def _weights(formula: str, settings: Mapping[str, Any], notation: Notation) -> str:
     name = str(settings.get("normalizer", "softmax"))
-    normalized = NORMALIZERS.get(name, f"{name}(S)")
+    normalized = NORMALIZERS[name]
     if settings.get("sink") is not None:
         normalized = normalized.replace("(S", "([S, sink]")
     normalized = _warm(normalized, settings)
     if notation == "columns":
         normalized = normalized.replace("S", "A")
     # The column is what the normalizer sums over; the others take each score for itself.
-    if name in ("sigmoid", "none"):
+    if not normalize.NORMALIZERS[name].sums_to_one:
         formula = formula.partition(",")[0]
     return formula.format(normalized)
 
@@ -288,9 +293,4 @@ def _warm(formula: str, settings: Mapping[str, Any]) -> str:
     temperature = settings.get("temperature")
     if temperature is None or temperature == 1:
         return formula
-    if formula == "S":
-        return f"S / T, T = {temperature:g}"
-    for letter in ("[S, sink]", "(S", "(A"):
-        if letter in formula:
-            return formula.replace(letter, f"{letter} / T", 1) + f", T = {temperature:g}"
-    return formula
+    return SCORES.sub(r"\g<0> / T", formula, count=1) + f", T = {temperature:g}"

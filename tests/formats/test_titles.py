@@ -35,6 +35,18 @@ LAYERS = {
             Title("Weights", "A = softmax(S / T), T = 2"),
         ),
         ("weights", {"normalizer": "none"}, "columns", Title("Weights", "A′ = A")),
+        (
+            "weights",
+            {"normalizer": "none", "temperature": 2.0},
+            "rows",
+            Title("Weights", "A = S / T, T = 2"),
+        ),
+        (
+            "weights",
+            {"sink": [0.0], "temperature": 2.0},
+            "columns",
+            Title("Weights", "A′ = softmax([A, sink] / T), T = 2, down each column"),
+        ),
         ("weights", {"sink": [0.0]}, "rows", Title("Weights", "A = softmax([S, sink])")),
         ("output", {}, "rows", Title("Output", "O = A V")),
         ("output", {}, "columns", Title("Output", "O = V A′")),
@@ -75,6 +87,12 @@ def test_every_similarity_and_normalizer_has_its_formula(notation: Notation) -> 
     assert {*SIMILARITIES} <= {*titles.SIMILARITIES[notation]}
     assert {*NORMALIZERS} == {*titles.NORMALIZERS}
     assert {*titles.FORMULAS[notation], "scores"} == {*titles.TITLES}
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_every_normalizer_shows_its_temperature(normalizer: str) -> None:
+    settings = {"normalizer": normalizer, "temperature": 2.0}
+    assert "S / T" in describe("weights", settings, "rows").formula
 
 
 def test_every_step_of_the_layers_has_its_title_and_formula() -> None:
