@@ -17,6 +17,7 @@ import typer
 from attncli.errors import UsageError
 from attncli.files.schema import KEYS
 from attncli.files.types import Boolean
+from attncli.formats import FORMATS
 
 if TYPE_CHECKING:
     from attncli.batch.cluster import Cluster
@@ -101,7 +102,7 @@ FLAGS = (
         str | None,
         DISPLAY,
         ("--format",),
-        "of the report: table, json, yaml, csv, markdown, latex, html or svg (default: by -o)",
+        f"of the report: {', '.join(FORMATS)} (default: by -o)",
         "NAME",
     ),
     Flag("color", str, DISPLAY, ("--color",), "shade the weights", "auto|always|never", "auto"),
@@ -211,7 +212,8 @@ class Options:
 
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""
-        return None if self.max_memory is None else size(self.max_memory, "--max-memory")
+        text = self.values.get("max_memory")
+        return None if text is None else size(text, "--max-memory")
 
     def tiling(self) -> "Tile":
         """`--tile`."""
