@@ -10,7 +10,7 @@ from attncli.backends.terms import Cell
 from attncli.core.step import Step
 from attncli.formats.arithmetic import TEXT, Arithmetic, Text
 from attncli.formats.story import HEADINGS, Key, Most, Story, Work
-from attncli.formats.titles import Title, describe
+from attncli.formats.titles import Title, title
 
 if TYPE_CHECKING:
     from attncli.core.problem import Notation
@@ -82,8 +82,7 @@ class Teller:
         )
 
     def title(self, step: Step) -> Title:
-        problem = self.working.problem
-        return describe(step.name, {**problem.settings(), **problem.traits()}, self.notation)
+        return title(self.working.problem, step.name, self.notation)
 
     def facts(self, step: Step, index: Sequence[int]) -> tuple[str, ...]:
         """Head and batch entry, where there are several, and the notation."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attncli.core import normalize
-from attncli.core.problem import Notation
+from attncli.core.problem import Notation, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,12 @@ LAYERS: Mapping[Notation, Mapping[str, str]] = {
 }
 """Steps of layers outside their attentions; X is what the sublayer got."""
 
-FORMULAS: Mapping[Notation, Mapping[str, str]] = {
+ATTENTION: Mapping[Notation, Mapping[str, str]] = {
     "rows": {
-        **CONVOLUTION,
         "query": "Q",
         "key": "K",
         "value": "V",
+        "scores": "",
         "scaled": "S / √d_k",
         "capped": "c · tanh(S / c)",
         "biased": "S + bias",
@@ -155,10 +155,10 @@ FORMULAS: Mapping[Notation, Mapping[str, str]] = {
         "output": "O = A V",
     },
     "columns": {
-        **CONVOLUTION,
         "query": "Q",
         "key": "K",
         "value": "V",
+        "scores": "",
         "scaled": "A / √d_k",
         "capped": "c · tanh(A / c)",
         "biased": "A + bias",
@@ -171,12 +171,24 @@ FORMULAS: Mapping[Notation, Mapping[str, str]] = {
     },
 }
 
+FORMULAS: Mapping[str, Mapping[Notation, Mapping[str, str]]] = {
+    "attention": ATTENTION,
+    "convolution": {"rows": CONVOLUTION, "columns": CONVOLUTION},
+}
+"""By the kind of problem; layers have theirs above, and inside the attention's."""
+
+
+def title(problem: Problem, step_name: str, notation: Notation) -> Title:
+    """The title and the formula of a step of a problem."""
+    settings = {"kind": problem.kind, **problem.settings(), **problem.traits()}
+    return describe(step_name, settings, notation)
+
 
 def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
-    """The title and the formula of a step, under a problem's settings.
+    """The title and the formula of a step, under a problem's settings, its kind among them.
 
-    The last part of a dotted name decides. A step that is not in the tables is called by its own
-    name, without a formula.
+    The last part of a dotted name decides. A step that is not in the tables of its kind is called
+    by its own name, without a formula.
     """
     recipe, _, step_name = step_name.rpartition(".")
     if "layers" in settings:
@@ -184,10 +196,11 @@ def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) ->
         if recipe.endswith("attention"):
             keys = "source" if recipe.endswith("cross_attention") else "input"
             made_of = {"query": "input", "key": keys, "value": keys}
-            title = _describe(step_name, {**settings, "made_of": made_of}, notation)
+            inside = {**settings, "kind": "attention", "made_of": made_of}
+            found = _describe(step_name, inside, notation)
         else:
-            title = _of_layer(recipe, step_name, settings, notation)
-        return Title(f"{title.title}, {within}" if within else title.title, title.formula)
+            found = _of_layer(recipe, step_name, settings, notation)
+        return Title(f"{found.title}, {within}" if within else found.title, found.formula)
     return _describe(step_name, settings, notation)
 
 
@@ -219,14 +232,14 @@ def _of_layer(recipe: str, name: str, settings: Mapping[str, Any], notation: Not
 
 
 def _describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
-    if step_name not in TITLES:
-        words = step_name.replace("_", " ").rsplit(".", 1)[-1]
+    kind = str(settings.get("kind", "attention"))
+    formula = FORMULAS.get(kind, {}).get(notation, {}).get(step_name)
+    if formula is None:
+        words = step_name.replace("_", " ")
         return Title(words[:1].upper() + words[1:], "")
-    formula = FORMULAS[notation].get(step_name, "")
     match step_name:
         case "scores":
-            name = str(settings.get("similarity", "dot"))
-            formula = SIMILARITIES[notation].get(name, name)
+            formula = SIMILARITIES[notation][str(settings.get("similarity", "dot"))]
         case "query" | "key" | "value":
             formula = _projected(formula, settings, notation)
         case "scaled":

@@ -17,6 +17,7 @@ from attncli.solve import solve
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 HEAD = {"layers": 1, "head": True}
+CONVOLVED = {"kind": "convolution", "kernel_bias": True}
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_step_of_one_axis_is_a_list(
         ),
         ("output", HEAD, "rows", "Y = X Wh"),
         ("output", {**HEAD, "head_bias": True}, "columns", "Y = Wh X + bh"),
-        ("convolution", {"kernel_bias": True}, "rows", " + bias"),
+        ("convolution", CONVOLVED, "rows", " + bias"),
         ("scaled", {"scale": [2.0]}, "rows", "S · 2"),
         ("weights", {"normalizer": "none", "temperature": 2.0}, "rows", "A = S / T, T = 2"),
         ("weights", {"normalizer": "none", "temperature": 2.0}, "columns", "A′ = A / T, T = 2"),
