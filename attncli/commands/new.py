@@ -10,7 +10,6 @@ import typer
 
 from attncli.commands.options import OUTPUT, Options, accepts
 from attncli.errors import UsageError
-from attncli.exercise import KINDS
 
 MADE = {
     "exercise": "Tidy numbers to work by hand, with a key: new exercise --seed 7 -o week3.md",
@@ -40,7 +39,8 @@ def new(
         str | None,
         typer.Option(
             "--kind",
-            help=f"Of an exercise: {', '.join(KINDS)}.",
+            help="Of an exercise: soft-addressing, cross-attention, self-attention, "
+            "masked-self-attention or two-heads.",
             metavar="KIND",
         ),
     ] = None,

@@ -17,7 +17,6 @@ import typer
 from attncli.errors import UsageError
 from attncli.files.schema import KEYS
 from attncli.files.types import Boolean
-from attncli.formats import FORMATS
 
 if TYPE_CHECKING:
     from attncli.batch.cluster import Cluster
@@ -102,7 +101,7 @@ FLAGS = (
         str | None,
         DISPLAY,
         ("--format",),
-        f"of the report: {', '.join(FORMATS)} (default: by -o)",
+        "of the report: table, json, yaml, csv, markdown, latex, html or svg (default: by -o)",
         "NAME",
     ),
     Flag("color", str, DISPLAY, ("--color",), "shade the weights", "auto|always|never", "auto"),
