@@ -181,10 +181,10 @@ FORMULAS: Mapping[str, Mapping[Notation, Mapping[str, str]]] = {
 def title(problem: Problem, step_name: str, notation: Notation) -> Title:
     """The title and the formula of a step of a problem."""
     settings = {"kind": problem.kind, **problem.settings(), **problem.traits()}
-    return describe(step_name, settings, notation)
+    return described(step_name, settings, notation)
 
 
-def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
+def described(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
     """The title and the formula of a step, under a problem's settings, its kind among them.
 
     The last part of a dotted name decides. A step that is not in the tables of its kind is called

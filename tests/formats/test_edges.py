@@ -12,7 +12,7 @@ from attncli import attend, load
 from attncli.commands.boundary import run
 from attncli.core.problem import Notation
 from attncli.formats.plot import amount
-from attncli.formats.titles import describe
+from attncli.formats.titles import described
 from attncli.solve import solve
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -73,7 +73,7 @@ def test_a_step_of_one_axis_is_a_list(
 def test_a_formula_of_a_rare_setting(
     step: str, settings: dict[str, object], notation: Notation, formula: str
 ) -> None:
-    assert describe(step, settings, notation).formula.endswith(formula)
+    assert described(step, settings, notation).formula.endswith(formula)
 
 
 @pytest.mark.parametrize(

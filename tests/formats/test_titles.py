@@ -6,7 +6,7 @@ from attncli.core.normalize import NORMALIZERS
 from attncli.core.problem import Notation
 from attncli.core.similarity import SIMILARITIES
 from attncli.formats import titles
-from attncli.formats.titles import Title, describe
+from attncli.formats.titles import Title, described
 
 LAYERS = {
     "layers": 12,
@@ -80,7 +80,7 @@ LAYERS = {
     ],
 )
 def test_titles(step: str, settings: dict, notation: Notation, expected: Title) -> None:
-    assert describe(step, settings, notation) == expected
+    assert described(step, settings, notation) == expected
 
 
 @pytest.mark.parametrize("notation", ["rows", "columns"])
@@ -94,7 +94,7 @@ def test_every_similarity_and_normalizer_has_its_formula(notation: Notation) -> 
 @pytest.mark.parametrize("normalizer", NORMALIZERS)
 def test_every_normalizer_shows_its_temperature(normalizer: str) -> None:
     settings = {"normalizer": normalizer, "temperature": 2.0}
-    assert "S / T" in describe("weights", settings, "rows").formula
+    assert "S / T" in described("weights", settings, "rows").formula
 
 
 def test_every_step_of_the_layers_has_its_title_and_formula() -> None:
