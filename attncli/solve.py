@@ -65,10 +65,9 @@ class Trace:
 
     def title(self, step: Step) -> "Title":
         """A step's title and formula."""
-        from attncli.formats.titles import describe
+        from attncli.formats.titles import title
 
-        known = {**self.problem.settings(), **self.problem.traits()}
-        return describe(step.name, known, self.notation)
+        return title(self.problem, step.name, self.notation)
 
     def __getitem__(self, name: str) -> Any:
         return self.output if name == "output" else self.step(name).value

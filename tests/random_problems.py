@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tests import oracle
+
 Problem = dict[str, Any]
 Random = np.random.Generator
 Feature = Callable[["Sizes", Random], Problem]
@@ -118,7 +120,9 @@ def similarities(s: Sizes, random: Random) -> dict[str, Any]:
 
 
 SIMILARITY_NAMES = tuple(similarities(Sizes(2, 0, 0, 5, 7, 11, 13), np.random.default_rng(0)))
-NORMALIZER_NAMES = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard", "none")
+NORMALIZER_NAMES = tuple(oracle.NORMALIZERS)
+WITHOUT_DENOMINATOR = ("sigmoid", "none")
+SUM_TO_ONE = tuple(name for name in NORMALIZER_NAMES if name not in WITHOUT_DENOMINATOR)
 
 
 # --- features
@@ -248,9 +252,6 @@ class Drawn(dict[str, Any]):
 
     def __repr__(self) -> str:
         return self.how
-
-
-WITHOUT_DENOMINATOR = ("sigmoid", "none")
 
 
 @st.composite

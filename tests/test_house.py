@@ -1,6 +1,8 @@
 """The house: imports go down only, files stay small, and nothing heavy is loaded for help."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +22,7 @@ FLOORS = [
     {"commands"},
 ]
 APART = {"backends": {"files"}, "files": {"backends"}}
+CONTRIBUTING = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -74,6 +77,16 @@ def test_files_stay_small_and_open_with_their_reason(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 450
     assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("name", sorted({*re.findall(r"`((?:\w+/)+\w+(?:\.\w+)?)`", CONTRIBUTING)}))
+def test_what_contributing_names_is_there(name: str) -> None:
+    """A file, or a module and perhaps what is in it: `core/tiled.py`, `files/commit`."""
+    if (PACKAGE.parent / name).exists() or (PACKAGE / name).exists():
+        return
+    module, _, member = name.partition(".")
+    found = importlib.import_module(f"attncli.{module.replace('/', '.')}")
+    assert not member or hasattr(found, member)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], []])

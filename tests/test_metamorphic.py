@@ -12,6 +12,7 @@ from tests.judging import assert_same, solved
 from tests.random_problems import (
     NORMALIZER_NAMES,
     SIMILARITY_NAMES,
+    SUM_TO_ONE,
     Problem,
     Random,
     Sizes,
@@ -23,7 +24,6 @@ from tests.random_problems import (
 )
 
 few = settings(max_examples=10, deadline=None)
-SUM_TO_ONE = ("softmax", "sparsemax", "entmax15", "hard")
 
 
 def any_problem(s: Sizes, random: Random) -> Problem:

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attncli.commands import COMMANDS
 from attncli.commands.boundary import run
+from attncli.core.normalize import NORMALIZERS
+from attncli.core.similarity import SIMILARITIES
+from attncli.files.dialects import DIALECTS
+from attncli.files.schema import KINDS
+from attncli.formats import FORMATS
+from attncli.formats.files import ARRAYS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +62,20 @@ def test_a_command_of_the_readme_runs(line: str, folder: Path) -> None:
 
 def test_there_are_commands() -> None:
     assert len(LINES) >= 12
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(f"`{name}`" for name in (*SIMILARITIES, *NORMALIZERS)),
+        *(f"`{suffix}`" for suffix in (*ARRAYS, *(made.suffixes[0] for made in FORMATS.values()))),
+        *(f"kind: {kind}`" for kind in KINDS if kind != "attention"),
+        *(f"{name}`" for name in DIALECTS),
+        *(f"attncli {name}" for name in COMMANDS),
+    ],
+)
+def test_what_there_is_is_named(words: str) -> None:
+    assert words in README
 
 
 def test_the_problem_of_the_readme_runs(folder: Path) -> None:

@@ -17,7 +17,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 WINDOW = 256
 SOFTCAP = 30.0
 GROUP = 4
-"""Query heads that share a key head, where heads are grouped."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,8 @@ class Case:
     keys: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "float32"
     one_head: bool = False
+    group: int = 1
+    """Query heads that share a key head."""
     is_fused: bool = True
     """Whether PyTorch's `scaled_dot_product_attention` computes it; else PyTorch is eager."""
     per_pair: int = 4
@@ -43,7 +44,7 @@ CASES = {
         Case("window", f"{WINDOW} keys to the left", {"causal": True, "window": [WINDOW, 0]}),
         Case("alibi", "a slope a head on the distance", {"bias": {"alibi": True}}),
         Case("softcap", f"scores below {SOFTCAP:g}", {"softcap": SOFTCAP}, is_fused=False),
-        Case("gqa", f"{GROUP} query heads a key head"),
+        Case("gqa", f"{GROUP} query heads a key head", group=GROUP),
         Case("cosine", "cosines as scores", {"similarity": "cosine"}, is_fused=False),
         Case(
             "additive",
@@ -87,8 +88,7 @@ class Trial:
 
     @property
     def kv_heads(self) -> int:
-        grouped = self.case.name == "gqa" and self.heads % GROUP == 0
-        return self.heads // GROUP if grouped else self.heads
+        return self.heads // self.case.group if self.heads % self.case.group == 0 else self.heads
 
     @cached_property
     def vectors(self) -> tuple[Array, Array, Array]:
@@ -109,14 +109,18 @@ class Trial:
         return load(query=query, key=key, value=value, **self.case.keys)
 
     @property
+    def left(self) -> int:
+        """How many keys before its own a query sees."""
+        left: int = self.case.keys.get("window", (self.n, 0))[0]
+        return min(left, self.n - 1)
+
+    @property
     def n_pairs(self) -> int:
         """Queries and keys that see each other, in one head."""
-        if self.case.name == "causal":
-            return self.n * (self.n + 1) // 2
-        if self.case.name == "window":
-            seen = min(self.n, WINDOW + 1)
-            return seen * (seen + 1) // 2 + (self.n - seen) * seen
-        return self.n * self.n
+        if not self.case.keys.get("causal"):
+            return self.n * self.n
+        seen = self.left + 1
+        return seen * (seen + 1) // 2 + (self.n - seen) * seen
 
     @property
     def operations(self) -> int:
@@ -126,19 +130,18 @@ class Trial:
     def mask(self) -> Array | None:
         """What a peer adds to its scores `(heads? n n)`, or booleans: True where a key is seen."""
         distance = np.arange(self.n)[None, :] - np.arange(self.n)[:, None]
-        if self.case.name == "causal":
-            return distance <= 0
-        if self.case.name == "window":
-            return (distance <= 0) & (distance >= -WINDOW)
-        if self.case.name == "alibi":
-            slopes = np.asarray(alibi_slopes(self.heads), dtype=np.float32)[:, None, None]
-            bias: Array = np.abs(distance).astype(np.float32) * -slopes
-            return bias
-        return None
+        seen = None
+        if self.case.keys.get("causal"):
+            seen = (distance <= 0) & (distance >= -self.left)
+        if "bias" not in self.case.keys:
+            return seen
+        slopes = np.asarray(alibi_slopes(self.heads), dtype=np.float32)[:, None, None]
+        bias: Array = np.abs(distance).astype(np.float32) * -slopes
+        return bias if seen is None else np.where(seen, bias, np.float32(-np.inf))
 
     @property
     def naive_bytes(self) -> int:
         """What somebody takes who makes all scores at once: two or three arrays of them."""
         width = 8 if self.case.dtype == "float64" else 4
-        wide = self.d if self.case.name == "additive" else 1
+        wide = self.d if self.case.keys.get("similarity") == "additive" else 1
         return 3 * self.heads * self.n * self.n * width * wide

@@ -103,7 +103,7 @@ def measured(trial: Trial, settings: Settings, say: Callable[[str], None]) -> Ro
     runs: dict[str, Run] = {"": ours(trial, settings)}
     row = Row(trial, Times(()))
     for name in settings.peers:
-        fused = name == "torch" and trial.case.is_fused and trial.case.name != "alibi"
+        fused = name == "torch" and trial.case.is_fused and "bias" not in trial.case.keys
         if not fused and trial.naive_bytes > free_memory() // 2:
             row.left_out[name] = "memory"
             continue
@@ -148,8 +148,9 @@ def related(rows: Sequence[Row], peaks: Mapping[str, float]) -> None:
     full = {row.trial.n: row.ours.median for row in rows if row.trial.case.name == "full"}
     for row in rows:
         row.share = row.gflops / peaks[row.trial.case.dtype]
-        same = row.trial.n in full and row.trial.case.name not in ("full", "additive")
-        row.to_full = row.ours.median / full[row.trial.n] if same else None
+        case, n = row.trial.case, row.trial.n
+        same = n in full and case.name != "full" and not case.one_head
+        row.to_full = row.ours.median / full[n] if same else None
 
 
 def _fresh(trial: Trial, settings: Settings, name: str) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from attncli.bench.cases import SOFTCAP, Trial
+from attncli.bench.cases import Trial
 from attncli.errors import InputError, UsageError
 
 Run = Callable[[], Any]
@@ -99,7 +99,7 @@ def peer(name: str, trial: Trial, threads: int) -> Run:
 
 def _fused(lib: Any, trial: Trial, query: Any, key: Any, value: Any, threads: int) -> Run:
     torch = lib.torch
-    causal = trial.case.name == "causal"
+    causal = trial.case.keys == {"causal": True}
     mask = None if causal else trial.mask()
     # Of four axes: with fewer, PyTorch leaves its fused kernel.
     mask = None if mask is None else lib.array(mask.reshape(1, -1, *mask.shape[-2:]))
@@ -122,7 +122,7 @@ def _eager(lib: Any, trial: Trial, query: Any, key: Any, value: Any, mask: Any) 
         group = trial.heads // trial.kv_heads
         key, value = np.repeat(key, group, axis=0), np.repeat(value, group, axis=0)
     scale = trial.d**-0.5
-    match trial.case.name:
+    match trial.case.keys.get("similarity"):
         case "additive":
             scores = lib.tanh(query[:, :, None, :] + key[:, None, :, :]).sum(-1)
         case "cosine":
@@ -131,9 +131,9 @@ def _eager(lib: Any, trial: Trial, query: Any, key: Any, value: Any, mask: Any) 
             scores = query @ key.swapaxes(-1, -2)
         case _:
             scores = (query @ key.swapaxes(-1, -2)) * scale
-    if trial.case.name == "softcap":
-        scores = SOFTCAP * lib.tanh(scores / SOFTCAP)
-    if trial.case.name == "alibi":
+    if cap := trial.case.keys.get("softcap"):
+        scores = cap * lib.tanh(scores / cap)
+    if "bias" in trial.case.keys:
         scores = scores + mask
     elif mask is not None:
         hidden = lib.array(np.asarray(-np.inf, dtype=trial.case.dtype))

@@ -257,11 +257,13 @@ class _Asked:
         names = ends or list(self.steps)
         some = ", ".join(names[:8]) + ", …" * (len(names) > 8)
         hint = did_you_mean(text, self._known())
+        has_weights = any(name.endswith("weights") for name in self.steps)
+        others = "a label, or a vector such as b1" if has_weights else "or a label"
         return UsageError(
             f"this problem has no step, label or vector {text!r}"
             if not ends
             else f"{len(ends)} steps end with {text!r}",
-            expected=some if ends else f"{some}, a label, or a vector such as b1",
+            expected=some if ends else f"{some}, {others}",
             found=text,
             hint="" if ends else hint or "attncli attend PROBLEM shows the steps",
         )

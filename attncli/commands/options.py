@@ -236,7 +236,8 @@ class Options:
 
     def memory_limit(self) -> int | None:
         """`--max-memory` in bytes."""
-        return None if self.max_memory is None else size(self.max_memory, "--max-memory")
+        text = self.values.get("max_memory")
+        return None if text is None else size(text, "--max-memory")
 
     def tiling(self) -> "Tile":
         """`--tile`."""

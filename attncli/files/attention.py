@@ -123,9 +123,10 @@ class _Builder:
             choices=self.source.choices(),
         )
         if problem.sink is not None and not problem.normalizer.sums_to_one:
+            *others, last = (name for name, kind in NORMALIZERS.items() if kind.sums_to_one)
             raise InputError(
                 f"sink with the normalizer {problem.normalizer.name}, which has no denominator",
-                hint="sinks go with softmax, sparsemax, entmax15 and hard",
+                hint=f"sinks go with {', '.join(others)} and {last}",
                 subject="sink",
             )
         return problem

@@ -68,11 +68,11 @@ class Masking:
         """Those that never need a table: causal, window, lengths."""
         masks: list[Mask] = []
         if self.source.get("causal", False):
-            masks.append(Band(self.places(), right=0))
+            masks.append(Band(self.places("causal"), right=0))
         window = self.source.get("window")
         if window is not None:
             # Without bounds nothing depends on where the queries stand.
-            places = Places() if window == (None, None) else self.places()
+            places = Places() if window == (None, None) else self.places("window")
             masks.append(Band(places, *window))
         lengths = self.lengths()
         if lengths is not None:
@@ -89,15 +89,16 @@ class Masking:
             return (*biases, Addition(self._pairs("bias", self._bias_table())))
         if "alibi" in bias and bias["alibi"].value:
             slopes = np.asarray(alibi_slopes(self.n_heads or 1), dtype=self.dtype)
-            biases.append(Alibi(self.places(), slopes[:, None, None] if self.n_heads else slopes))
+            places = self.places("bias")
+            biases.append(Alibi(places, slopes[:, None, None] if self.n_heads else slopes))
         if "relative" in bias:
-            biases.append(Relative(self.places(), self._relative()))
+            biases.append(Relative(self.places("bias"), self._relative()))
         return tuple(biases)
 
     # --- places
 
-    def places(self) -> Places:
-        """Where the queries stand among the keys (rule of arithmetic 5)."""
+    def places(self, key: str) -> Places:
+        """Where the queries stand among the keys, which `key` asks (rule of arithmetic 5)."""
         align = self.source.get("align")
         if self.n_past is not None:
             if align is not None:
@@ -119,7 +120,7 @@ class Masking:
             return Places(self._bottom_right())
         if self.n_queries == self.n_keys:
             return Places(0)
-        raise self._unaligned()
+        raise self._unaligned(key)
 
     def _bottom_right(self) -> int | Tensor:
         """n_real_keys − n_queries, one a batch entry where lengths or a key mask say so."""
@@ -141,20 +142,16 @@ class Masking:
         offset: int | Tensor = real - self.n_queries
         return offset
 
-    def _unaligned(self) -> RefusedError:
-        what = next(
-            (key for key in ("causal", "window", "bias", "rope") if key in self.source.entries),
-            "causal",
-        )
+    def _unaligned(self, key: str) -> RefusedError:
         n, m = self.n_queries, self.n_keys
         return RefusedError(
-            f"{what}: n_queries is {n}, n_keys is {m}: where do the queries stand?",
+            f"{key}: n_queries is {n}, n_keys is {m}: where do the queries stand?",
             choices=(
                 f"align: top-left      the first query stands at key 0, the last at key {n - 1}",
                 f"align: bottom-right  the first stands at key {m - n}, the last at key {m - 1}",
             ),
             hint="libraries differ: add one of the two, or --align top-left or bottom-right",
-            subject=what,
+            subject=key,
         )
 
     # --- lengths and masks

@@ -113,7 +113,7 @@ class _Turns:
         """Where the vectors stand: keys after the cache, queries as aligned (rule 5)."""
         if side == "key":
             return np.arange(n) + (self.masking.n_past or 0)
-        offset: Tensor = np.asarray(self.masking.places().offset)
+        offset: Tensor = np.asarray(self.masking.places("rope").offset)
         places: Tensor = np.arange(n) + (offset[..., 0] if offset.ndim else offset)
         return places
 

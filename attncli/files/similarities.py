@@ -7,10 +7,12 @@ from typing import Any
 from attncli.core.shapes import by
 from attncli.core.similarity import SIMILARITIES, Cosine, Layer, Similarity
 from attncli.errors import InputError
-from attncli.files.types import Entry
+from attncli.files.schema import SIMILARITY, TENSOR
+from attncli.files.types import Entry, Number
 from attncli.files.vectors import Source, Tensor
 
-NOT_TABLES = ("name", "epsilon", "layers")
+TABLES = {key for key, kind in SIMILARITY.keys.items() if kind == TENSOR}
+NUMBERS = {key for key, kind in SIMILARITY.keys.items() if isinstance(kind, Number)}
 
 
 def similarity_tables(source: Source) -> dict[str, Tensor]:
@@ -18,7 +20,7 @@ def similarity_tables(source: Source) -> dict[str, Tensor]:
     given = source.get("similarity")
     if not isinstance(given, dict):
         return {}
-    entries = {key: entry for key, entry in given.items() if key not in NOT_TABLES}
+    entries = {key: entry for key, entry in given.items() if key in TABLES}
     for number, layer in enumerate(given["layers"].value if "layers" in given else ()):
         entries |= {f"{number}.{part}": layer[part] for part in ("weight", "bias") if part in layer}
     tables = {key: source.tensor("similarity", entry) for key, entry in entries.items()}
@@ -41,8 +43,7 @@ def similarity(source: Source, tables: Mapping[str, Tensor], default: str) -> Si
     for key in ("bias", "score_weight"):
         if key in chosen:
             chosen[key] = _vector(chosen[key], single=kind.name == "general")
-    if "epsilon" in parameters:
-        chosen["epsilon"] = parameters["epsilon"].value
+    chosen |= {key: entry.value for key, entry in parameters.items() if key in NUMBERS}
     if "layers" in parameters:
         layers = enumerate(parameters["layers"].value)
         chosen["layers"] = tuple(_layer(number, layer, tables) for number, layer in layers)

@@ -5,11 +5,13 @@ scale or the normalizer. S stands for the scores as the step before left them, A
 columns notation A for the scores and A′ for the weights, as lecturers write.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attncli.core.problem import Notation
+from attncli.core import normalize
+from attncli.core.problem import Notation, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ NORMALIZERS = {
     "none": "S",
 }
 
+SCORES = re.compile(r"\[S, sink\]|\b[SA]\b")
+"""What a normalizer takes; the temperature divides it."""
+
 CONVOLUTION = {
     "convolution": "Σ X[q + shift] W[a, b]ᵀ",
     "attention": "Σ softmax(−α ‖k − (q + shift)‖²) X W[a, b]ᵀ",
@@ -133,12 +138,12 @@ LAYERS: Mapping[Notation, Mapping[str, str]] = {
 }
 """Steps of layers outside their attentions; X is what the sublayer got."""
 
-FORMULAS: Mapping[Notation, Mapping[str, str]] = {
+ATTENTION: Mapping[Notation, Mapping[str, str]] = {
     "rows": {
-        **CONVOLUTION,
         "query": "Q",
         "key": "K",
         "value": "V",
+        "scores": "",
         "scaled": "S / √d_k",
         "capped": "c · tanh(S / c)",
         "biased": "S + bias",
@@ -150,10 +155,10 @@ FORMULAS: Mapping[Notation, Mapping[str, str]] = {
         "output": "O = A V",
     },
     "columns": {
-        **CONVOLUTION,
         "query": "Q",
         "key": "K",
         "value": "V",
+        "scores": "",
         "scaled": "A / √d_k",
         "capped": "c · tanh(A / c)",
         "biased": "A + bias",
@@ -166,12 +171,24 @@ FORMULAS: Mapping[Notation, Mapping[str, str]] = {
     },
 }
 
+FORMULAS: Mapping[str, Mapping[Notation, Mapping[str, str]]] = {
+    "attention": ATTENTION,
+    "convolution": {"rows": CONVOLUTION, "columns": CONVOLUTION},
+}
+"""By the kind of problem; layers have theirs above, and inside the attention's."""
 
-def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
-    """The title and the formula of a step, under a problem's settings.
 
-    The last part of a dotted name decides. A step that is not in the tables is called by its own
-    name, without a formula.
+def title(problem: Problem, step_name: str, notation: Notation) -> Title:
+    """The title and the formula of a step of a problem."""
+    settings = {"kind": problem.kind, **problem.settings(), **problem.traits()}
+    return described(step_name, settings, notation)
+
+
+def described(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
+    """The title and the formula of a step, under a problem's settings, its kind among them.
+
+    The last part of a dotted name decides. A step that is not in the tables of its kind is called
+    by its own name, without a formula.
     """
     recipe, _, step_name = step_name.rpartition(".")
     if "layers" in settings:
@@ -179,10 +196,11 @@ def describe(step_name: str, settings: Mapping[str, Any], notation: Notation) ->
         if recipe.endswith("attention"):
             keys = "source" if recipe.endswith("cross_attention") else "input"
             made_of = {"query": "input", "key": keys, "value": keys}
-            title = _describe(step_name, {**settings, "made_of": made_of}, notation)
+            inside = {**settings, "kind": "attention", "made_of": made_of}
+            found = _describe(step_name, inside, notation)
         else:
-            title = _of_layer(recipe, step_name, settings, notation)
-        return Title(f"{title.title}, {within}" if within else title.title, title.formula)
+            found = _of_layer(recipe, step_name, settings, notation)
+        return Title(f"{found.title}, {within}" if within else found.title, found.formula)
     return _describe(step_name, settings, notation)
 
 
@@ -226,14 +244,14 @@ def _of_layer(recipe: str, name: str, settings: Mapping[str, Any], notation: Not
 
 
 def _describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -> Title:
-    if step_name not in TITLES:
-        words = step_name.replace("_", " ").rsplit(".", 1)[-1]
+    kind = str(settings.get("kind", "attention"))
+    formula = FORMULAS.get(kind, {}).get(notation, {}).get(step_name)
+    if formula is None:
+        words = step_name.replace("_", " ")
         return Title(words[:1].upper() + words[1:], "")
-    formula = FORMULAS[notation].get(step_name, "")
     match step_name:
         case "scores":
-            name = str(settings.get("similarity", "dot"))
-            formula = SIMILARITIES[notation].get(name, name)
+            formula = SIMILARITIES[notation][str(settings.get("similarity", "dot"))]
         case "query" | "key" | "value":
             formula = _projected(formula, settings, notation)
         case "scaled":
@@ -283,14 +301,14 @@ def _scaled(formula: str, scale: Any) -> str:
 
 def _weights(formula: str, settings: Mapping[str, Any], notation: Notation) -> str:
     name = str(settings.get("normalizer", "softmax"))
-    normalized = NORMALIZERS.get(name, f"{name}(S)")
+    normalized = NORMALIZERS[name]
     if settings.get("sink") is not None:
         normalized = normalized.replace("(S", "([S, sink]")
     normalized = _warm(normalized, settings)
     if notation == "columns":
         normalized = normalized.replace("S", "A")
     # The column is what the normalizer sums over; the others take each score for itself.
-    if name in ("sigmoid", "none"):
+    if not normalize.NORMALIZERS[name].sums_to_one:
         formula = formula.partition(",")[0]
     return formula.format(normalized)
 
@@ -300,9 +318,4 @@ def _warm(formula: str, settings: Mapping[str, Any]) -> str:
     temperature = settings.get("temperature")
     if temperature is None or temperature == 1:
         return formula
-    if formula == "S":
-        return f"S / T, T = {temperature:g}"
-    for letter in ("[S, sink]", "(S", "(A"):
-        if letter in formula:
-            return formula.replace(letter, f"{letter} / T", 1) + f", T = {temperature:g}"
-    return formula
+    return SCORES.sub(r"\g<0> / T", formula, count=1) + f", T = {temperature:g}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attncli.backends.terms import Cell
 from attncli.core.step import Step
 from attncli.formats.arithmetic import TEXT, Arithmetic, Text, decimals, precision_of
-from attncli.formats.titles import Title, describe, shortest
+from attncli.formats.titles import Title, shortest, title
 
 if TYPE_CHECKING:
     from attncli.core.problem import Notation
@@ -32,8 +32,7 @@ class Wording:
         return self.working.steps[name]
 
     def title(self, step: Step) -> Title:
-        problem = self.working.problem
-        return describe(step.name, {**problem.settings(), **problem.traits()}, self.notation)
+        return title(self.working.problem, step.name, self.notation)
 
     def names(self, step: Step, axis: str, index: Sequence[int]) -> tuple[str, ...]:
         """What the places of an axis are called, in the batch entry of an index."""

@@ -18,8 +18,9 @@ An answer may also compare, `max weights[0] vs was max weights[0]`: less, the sa
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -35,10 +36,6 @@ MOST_RIVALS = 6
 HOLE = re.compile(r"\{('[^']*'|[^{}]*)\}")
 CELLS = re.compile(r"([\w.]+)\s*(?:\[(.*)\])?", re.DOTALL)
 PLACE = re.compile(r'\s*(?:"([^"]*)"|([^,"]*))\s*(?:,|$)')
-WORDS = (
-    *("argmax", "argmin", "max", "min", "sum", "top"),
-    *("abs", "count", "name", "how", "was"),
-)
 NUMERALS = (
     *("no", "one", "two", "three", "four", "five", "six"),
     *("seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -127,24 +124,8 @@ class Reader:
         """An expression without `was`, in a form such as `2`, `%` or `word`."""
         word, _, rest = text.partition(" ")
         rest = rest.strip()
-        match word:
-            case "count":
-                return self._number(float(self._size(rest)), form)
-            case "name":
-                axis, _, place = rest.partition(" ")
-                return self._name(axis, place.strip())
-            case "how":
-                return self._how(rest)
-            case "abs":
-                found = self._cells(rest, "")
-                if found.number is None:
-                    raise InputError(f"abs {rest}", expected="one number")
-                return replace(self._number(abs(found.number), form), cells=found.cells)
-            case "top":
-                many, _, cells = rest.partition(" ")
-                return self._top(many, cells)
-            case "argmax" | "argmin" | "max" | "min" | "sum" if rest:
-                return self._of_row(word, rest, form)
+        if rest and word in SAID:
+            return SAID[word](self, rest, form)
         if rest and "[" not in word:
             raise InputError(
                 f"{word!r} is no word of placeholders",
@@ -204,24 +185,33 @@ class Reader:
 
     # --- words
 
-    def _of_row(self, word: str, text: str, form: str) -> Found:
+    def _sum(self, text: str, form: str) -> Found:
         row = self._row(text)
-        values, cells = row.value, row.cells()
-        if word == "sum":
-            return replace(self._number(float(values.sum()), form), cells=cells)
-        values = -values if word.endswith("min") else values
+        return replace(self._number(float(row.value.sum()), form), cells=row.cells())
+
+    def _extreme(self, text: str, form: str, sign: int) -> Found:
+        """The largest number of a row (sign 1), or the smallest (−1)."""
+        row = self._row(text)
+        best = int(np.argmax(sign * row.value))
+        number = self._number(float(row.value[best]), form)
+        return replace(number, cells=row.cells()[best : best + 1])
+
+    def _place_of(self, text: str, form: str, sign: int) -> Found:
+        """The name of the place with the largest number (sign 1), or the smallest (−1)."""
+        row = self._row(text)
+        values = sign * row.value
         best = int(np.argmax(values))
-        if not word.startswith("arg"):
-            number = float(-values[best] if word == "min" else values[best])
-            return replace(self._number(number, form), cells=cells[best : best + 1])
         rivals = np.delete(values, best)
         if rivals.size and values[best] - rivals.max() <= SAME * max(1.0, abs(values[best])):
+            word = "argmax" if sign > 0 else "argmin"
             raise InputError(f"{word} {text}: two places share it", hint="name one of them")
+        cells = row.cells()
         if len(values) > MOST_RIVALS:
             cells = row.cells(map(int, np.argsort(-values, kind="stable")[:2]))
         return Found(row.names[best], place=best, of=len(values), cells=cells)
 
-    def _top(self, many: str, text: str) -> Found:
+    def _top(self, rest: str, form: str) -> Found:
+        many, _, text = rest.partition(" ")
         row = self._row(text)
         n = len(row.value)
         if not (many.isdecimal() and 1 <= int(many) <= n):
@@ -230,6 +220,15 @@ class Reader:
             )
         order = [int(place) for place in np.argsort(-row.value, kind="stable")[: int(many)]]
         return Found(listed([row.names[place] for place in order]), cells=row.cells(order))
+
+    def _abs(self, text: str, form: str) -> Found:
+        found = self._cells(text, "")
+        if found.number is None:
+            raise InputError(f"abs {text}", expected="one number")
+        return replace(self._number(abs(found.number), form), cells=found.cells)
+
+    def _count(self, axis: str, form: str) -> Found:
+        return self._number(float(self._size(axis)), form)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -249,7 +248,9 @@ class Reader:
             )
         return sizes[axis]
 
-    def _name(self, of: str, place: str) -> Found:
+    def _name(self, rest: str, form: str) -> Found:
+        of, _, place = rest.partition(" ")
+        place = place.strip()
         names = self.names(of)
         if not (place.isdecimal() and int(place) < len(names)):
             raise InputError(
@@ -265,7 +266,7 @@ class Reader:
             return self.on.names(step.name, axis, self._size(axis))
         return self.on.names("", of, self._size(of))
 
-    def _how(self, text: str) -> Found:
+    def _how(self, text: str, form: str) -> Found:
         part = self.part(text)
         if part.open:
             raise InputError(f"how {text}", expected=f"places on {', '.join(part.step.axes)}")
@@ -297,6 +298,23 @@ class Reader:
                 expected="decimals such as | 2, or | %, | word, | Word",
             )
         return Found(written(value, int(form) if form else self.digits), value)
+
+
+SAID: Mapping[str, Callable[[Reader, str, str], Found]] = {
+    "argmax": partial(Reader._place_of, sign=1),
+    "argmin": partial(Reader._place_of, sign=-1),
+    "max": partial(Reader._extreme, sign=1),
+    "min": partial(Reader._extreme, sign=-1),
+    "sum": Reader._sum,
+    "top": Reader._top,
+    "abs": Reader._abs,
+    "count": Reader._count,
+    "name": Reader._name,
+    "how": Reader._how,
+}
+"""What each word makes of the words behind it and of a form."""
+
+WORDS = (*SAID, "was")
 
 
 def written(value: float, digits: int) -> str:

@@ -40,15 +40,23 @@ def test_a_peer_computes_the_same(case: str, n: int, name: str) -> None:
 @pytest.mark.parametrize("n", [1, 2, 257, 258, 311])
 def test_pairs_are_counted_as_the_mask_has_them(case: str, n: int) -> None:
     trial = Trial(CASES[case], n, 8, 3)
+    keys = CASES[case].keys
+    left = keys.get("window", (n, 0))[0]
     count = 0
     for query in range(n):
         for key in range(n):
             distance = key - query
-            hidden = case in ("causal", "window") and distance > 0
-            count += not (hidden or (case == "window" and distance < -256))
+            hidden = "causal" in keys and distance > 0
+            count += not (hidden or distance < -left)
     assert trial.n_pairs == count
     per_pair = 5 if case == "additive" else 4
     assert trial.operations == trial.heads * count * 3 * per_pair
+
+
+def test_help_names_every_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--help"]) == 0
+    words = {*re.findall(r"[\w-]+", capsys.readouterr().out)}
+    assert words >= {*CASES}
 
 
 def test_rows_know_each_other() -> None:

@@ -40,9 +40,9 @@ def page() -> Iterator[str]:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("attncli", "numpy", "torch"))
     yield "# Benchmarks\n"
     yield "Made by `python -m tests.benchmarks`, which runs the commands below in turn."
-    yield "Times differ between machines and runs; ratios, taken in one run each, are what counts.\n"
+    yield "Times differ between machines and runs; what counts is ratios, taken in one run each.\n"
     yield f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, "
-    yield f"{len(os.sched_getaffinity(0))} cores (shared), Python {platform.python_version()}, "
+    yield f"{len(os.sched_getaffinity(0))} shared cores, Python {platform.python_version()},"
     yield f"{libraries}.\n"
     for title, commands in SECTIONS.items():
         yield f"## {title}\n"

@@ -18,6 +18,7 @@ import pytest
 
 from attncli.commands import COMMANDS as NINE
 from attncli.commands.boundary import run
+from attncli.formats import FORMATS
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples"
 NAME = "[b]\x1b[31m\u202e\udcff$(touch pwned).yaml"
@@ -78,7 +79,8 @@ CASES: dict[str, Case] = {
     "attend hostile name": case("attend NAME -v", narrow=20),
     **{
         f"attend {form}": case(f"attend h.yaml --format {form}")
-        for form in ("json", "yaml", "csv", "markdown", "latex", "html")
+        for form in FORMATS
+        if form not in ("table", "svg")
     },
     "attend svg": case("attend h.yaml --format svg --steps weights"),
     "simulate": case("attend h.yaml --simulate float16", narrow=40),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from attncli.commands.boundary import run
+from attncli.lessons.shelf import paths
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -202,7 +203,7 @@ def test_the_list_tells_what_is_done(data: Path, capsys: pytest.CaptureFixture[s
     ("arguments", "code", "words"),
     [
         (["learn", "softmx"], 2, "did you mean softmax?"),
-        (["learn", "16"], 2, "1 to 15"),
+        (["learn", f"{len(paths()) + 1}"], 2, f"1 to {len(paths())}"),
         (["learn", "0"], 2, "there is no lesson '0'"),
         (["learn", "1", "2"], 2, "expected one lesson"),
         (["learn", "nosuch.yaml"], 3, "nosuch.yaml"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from attncli.commands import terminal
 from tests.commands.surroundings import MOVE, furnish, seen
 
 FOLDER = Path(__file__).parent / "screens"
@@ -74,6 +75,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        patch.setattr(terminal, "PATIENCE", float("inf"))  # no display, however slow the machine
         furnish(folder)
         yield folder
 
@@ -93,7 +95,7 @@ def screen(line: str, patch: pytest.MonkeyPatch) -> str:
     code, *shown = seen(tuple(shlex.split(line)), colour, encoding, 80, patch)
     text = re.sub(r" +$", "", MOVE.sub("", "".join(shown)), flags=re.MULTILINE)
     if line.startswith("batch"):
-        text = TIMED.sub("#", text)
+        text = re.sub(r" +time$", "  time", TIMED.sub("#", text), flags=re.MULTILINE)
     return f"$ attncli {line}".rstrip() + f"\n{text.rstrip()}\n" + f"[exit {code}]\n" * bool(code)
 
 

@@ -1,5 +1,6 @@
 """Masks answer by tile: pieced together, the tiles of any size are the whole answer."""
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attncli.core import masking
 from attncli.core.masking import (
     Addition,
     Alibi,
@@ -68,6 +70,28 @@ def test_tiles_piece_together(name: str, tile: int) -> None:
             part = expected[..., queries.start : queries.stop, keys.start : keys.stop]
             answer = mask.tile(queries, keys, np)
             assert np.array_equal(np.broadcast_to(answer, part.shape), part)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_reach_leaves_out_only_what_nobody_sees(name: str) -> None:
+    mask = MASKS[name]
+    for first, stop in combinations(range(N_QUERIES + 1), 2):
+        reach = mask.reach(range(first, stop), N_KEYS, np)
+        outside = [key for key in range(N_KEYS) if key not in reach]
+        assert not whole(mask)[..., first:stop, outside].any()
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_an_entry_is_that_of_its_batch_entry(name: str) -> None:
+    seen = whole(MASKS[name])
+    for index in np.ndindex(seen.shape[:-2] or (2,)):
+        expected = seen[index] if seen.ndim > 2 else seen
+        assert np.array_equal(whole(MASKS[name].entry(index)), expected)
+
+
+def test_every_mask_is_tried_here() -> None:
+    classes = {kind for kind in vars(masking).values() if hasattr(kind, "tile")}
+    assert {type(mask) for mask in MASKS.values()} == classes - {Mask}
 
 
 def test_a_tile_that_nobody_sees_is_skipped_without_arithmetic() -> None:

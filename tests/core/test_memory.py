@@ -14,6 +14,7 @@ from attncli.core.labels import Labels
 from attncli.core.normalize import NORMALIZERS
 from attncli.core.similarity import MLP, Layer
 from attncli.core.tiled import side, tiled
+from attncli.files import schema
 from attncli.solve import solve
 from tests.core.test_attention import (
     BATCH,
@@ -63,6 +64,10 @@ KINDS["decoder"] = {
         ).items()
     },
 }
+
+
+def test_every_kind_of_problem_is_measured() -> None:
+    assert {keys.get("kind", "attention") for keys in KINDS.values()} == {*schema.KINDS}
 
 
 @pytest.mark.parametrize("name", KINDS)

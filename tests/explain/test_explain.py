@@ -185,6 +185,11 @@ def test_errors_teach(
     assert said in told(capsys, lee, *words, code=code)
 
 
+def test_where_there_are_no_weights_no_vector_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    error = told(capsys, str(SAMPLES / "convolution.yaml"), "b1", code=2)
+    assert "shifts, falloff, or a label, found b1" in error
+
+
 def test_a_long_attention_is_worked_for_one_query(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

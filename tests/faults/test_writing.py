@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from attncli.commands.boundary import run
+from attncli.formats import FORMATS
+from attncli.formats.files import ARRAYS
 from tests.faults.calls import CHANGING, CODES, FAULTS, LOOKING, faults
 
 PROBLEM = "query: [[1, 2], [3, 4]]\nkey: [[1, 0], [0, 1], [2, 1]]\nvalue: [[1], [2], [3]]\n"
-FORMATS = ("npy", "npz", "safetensors", "json", "yaml", "csv", "md", "tex", "html", "svg", "txt")
+SUFFIXES = (*ARRAYS, *(made.suffixes[0] for made in FORMATS.values()))
 COMMANDS: dict[str, list[str]] = {
-    **{f"attend {suffix}": ["attend", "p.yaml", "-o", f"out.{suffix}"] for suffix in FORMATS},
+    **{f"attend {end[1:]}": ["attend", "p.yaml", "-o", f"out{end}"] for end in SUFFIXES},
     "attend by tiles": ["attend", "q.npy", "k.npy", "v.npy", "-o", "out.npy", "--tile", "4"],
     "explain": ["explain", "p.yaml", "q1", "-o", "out.tex"],
     "inspect": ["inspect", "p.yaml", "-o", "out.npz"],

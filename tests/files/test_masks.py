@@ -307,7 +307,7 @@ def test_windows(window: list[int | None], sees: Sees) -> None:
 def test_unequal_lengths_are_refused_with_both_places() -> None:
     keys: dict[str, dict[str, Any]] = {
         "causal": {"causal": True},
-        "window": {"window": [1, 0]},
+        "window": {"causal": False, "window": [1, 0]},
         "bias": {"bias": {"alibi": True}},
         "rope": {"rope": {"base": 10.0}},
     }

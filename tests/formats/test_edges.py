@@ -15,13 +15,14 @@ from attncli.formats import titles
 from attncli.formats.display import spelled
 from attncli.formats.plot import amount
 from attncli.formats.timings import LEGEND
-from attncli.formats.titles import describe
+from attncli.formats.titles import described
 from attncli.oracle.slips import SLIPS
 from attncli.oracle.slips.layers import LAYER_SLIPS
 from attncli.solve import solve
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 HEAD = {"layers": 1, "head": True}
+CONVOLVED = {"kind": "convolution", "kernel_bias": True}
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_step_of_one_axis_is_a_list(
         ),
         ("output", HEAD, "rows", "Y = X Wh"),
         ("output", {**HEAD, "head_bias": True}, "columns", "Y = Wh X + bh"),
-        ("convolution", {"kernel_bias": True}, "rows", " + bias"),
+        ("convolution", CONVOLVED, "rows", " + bias"),
         ("scaled", {"scale": [2.0]}, "rows", "S · 2"),
         ("weights", {"normalizer": "none", "temperature": 2.0}, "rows", "A = S / T, T = 2"),
         ("weights", {"normalizer": "none", "temperature": 2.0}, "columns", "A′ = A / T, T = 2"),
@@ -77,7 +78,7 @@ def test_a_step_of_one_axis_is_a_list(
 def test_a_formula_of_a_rare_setting(
     step: str, settings: dict[str, object], notation: Notation, formula: str
 ) -> None:
-    assert describe(step, settings, notation).formula.endswith(formula)
+    assert described(step, settings, notation).formula.endswith(formula)
 
 
 @pytest.mark.parametrize(

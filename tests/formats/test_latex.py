@@ -201,9 +201,14 @@ def test_empty_steps_say_so() -> None:
 
 
 def formulas() -> list[str]:
-    tables = [*titles.SIMILARITIES.values(), *titles.FORMULAS.values(), *titles.LAYERS.values()]
-    tables += [titles.CONVOLUTION, titles.NORMALIZERS]
+    tables = [*titles.SIMILARITIES.values(), *titles.LAYERS.values(), titles.NORMALIZERS]
+    tables += [table for of_kind in titles.FORMULAS.values() for table in of_kind.values()]
     return sorted({found for table in tables for found in table.values()})
+
+
+@pytest.mark.parametrize("words", formulas())
+def test_every_letter_of_a_formula_has_its_sign(words: str) -> None:
+    assert "textbackslash" not in formula(words)
 
 
 @pytest.mark.heavy

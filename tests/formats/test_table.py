@@ -14,6 +14,7 @@ from attncli.core.step import Step
 from attncli.formats import render
 from attncli.formats.display import Display
 from tests.formats.traces import causal, heads, lee, random, trace
+from tests.random_problems import SUM_TO_ONE
 
 LEE = """\
 Self-attention of four vectors
@@ -177,7 +178,7 @@ def test_a_focused_head_finds_its_key_head() -> None:
 def test_sums_where_they_must_be_one() -> None:
     for name, normalizer in NORMALIZERS.items():
         text = table(causal(normalizer=normalizer()), steps=("weights",))
-        assert ("Σ" in text) == (name in ("softmax", "sparsemax", "entmax15", "hard"))
+        assert ("Σ" in text) == (name in SUM_TO_ONE)
 
 
 def test_a_sink_takes_its_share() -> None:

@@ -6,7 +6,7 @@ from attncli.core.normalize import NORMALIZERS
 from attncli.core.problem import Notation
 from attncli.core.similarity import SIMILARITIES
 from attncli.formats import titles
-from attncli.formats.titles import Title, describe
+from attncli.formats.titles import Title, described
 
 LAYERS = {
     "layers": 12,
@@ -35,6 +35,18 @@ LAYERS = {
             Title("Weights", "A = softmax(S / T), T = 2"),
         ),
         ("weights", {"normalizer": "none"}, "columns", Title("Weights", "A′ = A")),
+        (
+            "weights",
+            {"normalizer": "none", "temperature": 2.0},
+            "rows",
+            Title("Weights", "A = S / T, T = 2"),
+        ),
+        (
+            "weights",
+            {"sink": [0.0], "temperature": 2.0},
+            "columns",
+            Title("Weights", "A′ = softmax([A, sink] / T), T = 2, down each column"),
+        ),
         ("weights", {"sink": [0.0]}, "rows", Title("Weights", "A = softmax([S, sink])")),
         ("output", {}, "rows", Title("Output", "O = A V")),
         ("output", {}, "columns", Title("Output", "O = V A′")),
@@ -64,17 +76,25 @@ LAYERS = {
             Title("Values, layer 0, cross-attention", "V = Wv M"),
         ),
         ("output", LAYERS, "rows", Title("Output", "what the last step gave")),
+        ("output", {"kind": "of somebody else"}, "rows", Title("Output", "")),
     ],
 )
 def test_titles(step: str, settings: dict, notation: Notation, expected: Title) -> None:
-    assert describe(step, settings, notation) == expected
+    assert described(step, settings, notation) == expected
 
 
 @pytest.mark.parametrize("notation", ["rows", "columns"])
 def test_every_similarity_and_normalizer_has_its_formula(notation: Notation) -> None:
     assert {*SIMILARITIES} <= {*titles.SIMILARITIES[notation]}
     assert {*NORMALIZERS} == {*titles.NORMALIZERS}
-    assert {*titles.FORMULAS[notation], "scores"} == {*titles.TITLES}
+    found = {step for formulas in titles.FORMULAS.values() for step in formulas[notation]}
+    assert found == {*titles.TITLES}
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_every_normalizer_shows_its_temperature(normalizer: str) -> None:
+    settings = {"normalizer": normalizer, "temperature": 2.0}
+    assert "S / T" in described("weights", settings, "rows").formula
 
 
 def test_every_step_of_the_layers_has_its_title_and_formula() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attncli.oracle.slips.layers import LAYER_SLIPS
 from tests import oracle_layers
 from tests.core.test_transformer import state_dict
 from tests.oracle_layers import stack, total
@@ -119,6 +120,10 @@ def made(seed: int) -> tuple[Keys, Keys]:
 
 def plain(part: Keys) -> Keys:
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in part.items()}
+
+
+def test_every_slip_of_layers_has_a_case() -> None:
+    assert {*LAYER_SLIPS} <= {*CASES}
 
 
 @pytest.mark.parametrize("name", CASES)
