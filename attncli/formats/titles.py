@@ -1,8 +1,8 @@
 """What a step is called, and its formula: one table for rows, one for columns.
 
-Both are looked up by the name of the step and, where they depend on it, of the similarity, the
-scale or the normalizer. S stands for the scores as the step before left them, A for the weights; in
-columns notation A for the scores and A′ for the weights, as lecturers write.
+Both are looked up by the kind of problem, the name of the step and, where they depend on it, of the
+similarity, the scale or the normalizer. S stands for the scores as the step before left them, A for
+the weights; in columns notation A for the scores and A′ for the weights, as lecturers write.
 """
 
 import re
