@@ -166,5 +166,5 @@ def _fresh(trial: Trial, settings: Settings, name: str) -> int | None:
         "peer": name,
     }
     command = [sys.executable, "-m", "attncli.bench.memory", json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, check=False)
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip() else None

@@ -8,6 +8,7 @@ import typer
 from attncli.commands.options import DISPLAY, MACHINE, OUTPUT, Options, accepts
 from attncli.commands.output import form, put
 from attncli.commands.terminal import last_line, moves
+from attncli.core.labels import whole
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -116,11 +117,12 @@ def _sizes(text: str) -> list[int]:
     sizes = []
     for part in text.split(","):
         word = part.strip()
-        if not (word.isascii() and word.isdecimal() and 1 <= int(word) <= MOST_N):
+        size = whole(word)
+        if size is None or not 1 <= size <= MOST_N:
             raise UsageError(
                 f"--n {text}", expected=f"numbers from 1 to {MOST_N}, such as 1024,4096", found=word
             )
-        sizes.append(int(word))
+        sizes.append(size)
     return list(dict.fromkeys(sizes))
 
 

@@ -15,6 +15,7 @@ from attncli.commands.options import (
     option,
     parted,
 )
+from attncli.core.labels import whole
 from attncli.errors import LimitError, UsageError
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ def _depth(text: str) -> int | None:
         return 1000
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
+    number = whole(text)
+    if not number:
         raise UsageError(f"--depth {text}", expected="a number from 1, or all", found=text)
-    return int(text)
+    return number
 
 
 def _readable(problem: "Problem", step: str, query: str | None) -> "tuple[Problem, str | None]":
@@ -185,14 +187,14 @@ class _Asked:
     def _indexed(self, step: "Step", text: str) -> "Story":
         """`weights[2,1]`; batch entry and head in front, or in focus."""
         shape = step.value.shape
-        places = [part.strip() for part in text.split(",")]
-        if not all(place.isdecimal() for place in places) or len(places) > len(shape):
+        places = [place for part in text.split(",") if (place := whole(part.strip())) is not None]
+        if len(places) <= text.count(",") or len(places) > len(shape):
             raise UsageError(
                 f"{step.name}[{text}]",
                 expected=f"positions from 0 on {', '.join(step.axes)}",
                 found=text,
             )
-        index = tuple(map(int, places))
+        index = tuple(places)
         if len(index) < len(shape):
             index = (*self._lead(step)[: len(shape) - len(index)], *index)
         for place, n, axis in zip(index, shape, step.axes, strict=False):

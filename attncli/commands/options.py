@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attncli.commands.terminal import colored, encodes_unicode, terminal_width
+from attncli.core.labels import whole
 from attncli.errors import UsageError
 from attncli.files.schema import KEYS
 from attncli.files.types import Boolean
@@ -243,11 +244,12 @@ class Options:
         """`--tile`."""
         if self.tile in ("auto", "none"):
             return self.tile  # type: ignore[no-any-return]
-        if not (self.tile.isascii() and self.tile.isdecimal() and 1 <= int(self.tile) <= 2**20):
+        number = whole(self.tile)
+        if number is None or not 1 <= number <= 2**20:
             raise UsageError(
                 f"--tile {self.tile}", expected="auto, none or a number from 1", found=self.tile
             )
-        return int(self.tile)
+        return number
 
     def n_threads(self) -> int | None:
         """`--threads`; None: as many as the machine has."""

@@ -128,12 +128,14 @@ class Destination:
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int]) -> Iterator[str]:
     """Rows of cells as lines, every column flush left but for those on the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = (
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        cells = []
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            blanks = " " * (width - cell_len(cell))
+            cells.append(blanks + cell if column in right else cell + blanks)
         yield "  ".join(cells).rstrip()
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from attncli.core.labels import whole
 from attncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +21,8 @@ LETTERS = "−×√→ᵀΣ▁█"
 
 def terminal_width() -> int:
     """The columns of the terminal, or of `COLUMNS`; 80 elsewhere."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns) > 0:
-        return max(20, int(columns))
+    if columns := whole(os.environ.get("COLUMNS", "")):
+        return max(20, columns)
     try:
         return max(20, os.get_terminal_size(sys.stdout.fileno()).columns or 80)
     except (OSError, ValueError):

@@ -98,10 +98,10 @@ class Labels:
                 found=f"positions {_listed(places)}, counted from 0",
                 hint=f"give the position instead, such as {places[0]}",
             )
-        number, letter = _number(text.removeprefix("-")), text[:1]
+        number, letter = whole(text.removeprefix("-")), text[:1]
         if number is not None:
             place = -number if letter == "-" else number
-        elif letter in _letters(axis) and (number := _number(text[1:])) is not None:
+        elif letter in _letters(axis) and (number := whole(text[1:])) is not None:
             place = number - 1
         else:
             raise UsageError(
@@ -126,8 +126,8 @@ def _letters(axis: str) -> set[str]:
     return letters | {"a"} if axis in LETTERS else letters
 
 
-def _number(digits: str) -> int | None:
-    """A number of at most 18 digits, such as places are; None for anything else."""
+def whole(digits: str) -> int | None:
+    """A number without a sign, of at most 18 digits; None for anything else."""
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= 18 else None
 
 

@@ -14,7 +14,7 @@ from attncli.errors import InputError, Place, UsageError
 from attncli.files.problem import TEXT_SUFFIXES, read_entries
 from attncli.files.reading import no_member
 from attncli.files.schema import ARCHIVES, FOREIGN, KEYS, TABLES
-from attncli.files.tensors import load, members
+from attncli.files.tensors import Loaded, load, members
 from attncli.files.types import Entry, Reference
 from attncli.files.vectors import Source, Tensor, widest
 
@@ -91,8 +91,15 @@ def writer(source: str, target: Path) -> tuple[Callable[[BinaryIO], object], lis
     if suffix in TEXT_SUFFIXES:
         text = _document(source, suffix)
         return (lambda file: file.write(text.encode("utf-8"))), []
-    arrays = tensors(source)
-    lost = settings(read_entries(source)) if is_problem(source) else []
+    if Path(source).suffix.lower() in TABLES:
+        table = load(source, Path(), Place(source))
+        labelled = bool(table.row_labels or table.column_labels)
+        if suffix in TABLES:
+            return _table_writer(suffix, table), []
+        arrays, lost = {Path(source).stem: table.array}, ["labels"] * labelled
+    else:
+        arrays = tensors(source)
+        lost = settings(read_entries(source)) if is_problem(source) else []
     if suffix in ARCHIVES:
         return _archive_writer(suffix, arrays), lost
     if len(arrays) != 1:
@@ -106,7 +113,11 @@ def writer(source: str, target: Path) -> tuple[Callable[[BinaryIO], object], lis
             place=Place(source),
         )
     (array,) = arrays.values()
-    return _single_writer(suffix, array), lost
+    if suffix in TABLES:
+        return _table_writer(suffix, Loaded(array)), lost
+    from attncli.files.npy import write_npy
+
+    return (lambda file: write_npy(file, array)), lost
 
 
 def _archive_writer(suffix: str, arrays: dict[str, Tensor]) -> Callable[[BinaryIO], object]:
@@ -119,15 +130,12 @@ def _archive_writer(suffix: str, arrays: dict[str, Tensor]) -> Callable[[BinaryI
     return lambda file: write_safetensors(file, arrays)
 
 
-def _single_writer(suffix: str, array: Tensor) -> Callable[[BinaryIO], object]:
-    if suffix == ".npy":
-        from attncli.files.npy import write_npy
-
-        return lambda file: write_npy(file, array)
+def _table_writer(suffix: str, table: Loaded) -> Callable[[BinaryIO], object]:
     from attncli.files.tables import write_table
 
     delimiter = "\t" if suffix == ".tsv" else ","
-    text = write_table(array, delimiter=delimiter)
+    rows, columns = table.row_labels, table.column_labels
+    text = write_table(table.array, rows=rows, columns=columns, delimiter=delimiter)
     return lambda file: file.write(text.encode("utf-8"))
 
 

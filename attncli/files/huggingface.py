@@ -148,12 +148,14 @@ def _normalised(source: Source, directory: Path) -> Tensor:
 
 
 def _three(config: dict[str, Any], key: str, path: Path) -> Tensor:
-    """A positive number for each of red, green and blue."""
+    """A number for each of red, green and blue: a mean may be 0, a deviation is positive."""
     numbers = config.get(key, [0.5] * 3)
-    if not isinstance(numbers, list) or len(numbers) != 3 or not all(map(_is_sound, numbers)):
+    or_zero = key == "image_mean"
+    is_list = isinstance(numbers, list) and len(numbers) == 3
+    if not is_list or not all(_is_sound(number, or_zero) for number in numbers):
         raise InputError(
             f"{key} is {str(numbers)[:60]}",
-            expected="three positive numbers",
+            expected="three numbers from 0" if or_zero else "three positive numbers",
             place=Place(str(path)),
         )
     return np.asarray(numbers, dtype=np.float32)
@@ -197,9 +199,9 @@ def _number(
     return number
 
 
-def _is_sound(number: Any) -> bool:
+def _is_sound(number: Any, or_zero: bool = False) -> bool:
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    return is_number and LEAST <= number <= GREATEST
+    return is_number and (LEAST <= number <= GREATEST or (or_zero and number == 0))
 
 
 def _position(text: str) -> int:

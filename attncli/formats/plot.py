@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 
 from attncli.formats.display import Display
+from attncli.solve import size_of
 
 Points = Sequence[tuple[float, float]]
 Curves = Mapping[str, Points]
@@ -83,15 +84,12 @@ class _Axes:
 
 def amount(value: float, unit: str) -> str:
     """`12 ms`, `340 MB`."""
-    if unit == "s":
-        for factor, name in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-            if value * factor >= 1:
-                return f"{value * factor:.3g} {name}"
-        return f"{value * 1e6:.2g} µs"
-    for factor, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= factor:
-            return f"{value / factor:.3g} {name}"
-    return f"{value:.0f} B"
+    if unit == "B":
+        return size_of(value).replace("bytes", "B")
+    for factor, name in ((1, "s"), (1e3, "ms")):
+        if value * factor >= 0.9995:  # below, three digits do not say 1000 of the next unit
+            return f"{value * factor:.3g} {name}"
+    return f"{value * 1e6:.3g} µs"
 
 
 W, H, PAD = 360, 240, 56

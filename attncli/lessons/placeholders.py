@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from attncli.core.labels import whole
 from attncli.core.shapes import listed
 from attncli.errors import InputError, Place
 from attncli.files.scalars import did_you_mean
@@ -214,7 +215,7 @@ class Reader:
         many, _, text = rest.partition(" ")
         row = self._row(text)
         n = len(row.value)
-        if not (many.isdecimal() and 1 <= int(many) <= n):
+        if not 1 <= (whole(many) or 0) <= n:
             raise InputError(
                 f"top {many} of {n} places", expected="how many, as in top 3 weights[0]"
             )
@@ -252,11 +253,12 @@ class Reader:
         of, _, place = rest.partition(" ")
         place = place.strip()
         names = self.names(of)
-        if not (place.isdecimal() and int(place) < len(names)):
+        number = whole(place)
+        if number is None or number >= len(names):
             raise InputError(
                 f"name {of} {place}", expected=f"a position from 0 to {len(names) - 1}", found=place
             )
-        return Found(names[int(place)], place=int(place), of=len(names))
+        return Found(names[number], place=number, of=len(names))
 
     def names(self, of: str) -> tuple[str, ...]:
         """The names of an axis, or of a step's vectors: `key` has k1, `value` v1, `output` b1."""
@@ -289,15 +291,16 @@ class Reader:
         if form == "%":
             return Found(f"{100 * value:.0f} %", value)
         if form in ("word", "Word"):
-            whole = value.is_integer() and 0 <= value < len(NUMERALS)
-            text = NUMERALS[int(value)] if whole else written(value, self.digits)
+            is_whole = value.is_integer() and 0 <= value < len(NUMERALS)
+            text = NUMERALS[int(value)] if is_whole else written(value, self.digits)
             return Found(text.capitalize() if form == "Word" else text, value)
-        if form and not (form.isdecimal() and int(form) <= 17):
+        digits = whole(form)
+        if form and (digits is None or digits > 17):
             raise InputError(
                 f"{form!r} is no form of a number",
                 expected="decimals such as | 2, or | %, | word, | Word",
             )
-        return Found(written(value, int(form) if form else self.digits), value)
+        return Found(written(value, self.digits if digits is None else digits), value)
 
 
 SAID: Mapping[str, Callable[[Reader, str, str], Found]] = {

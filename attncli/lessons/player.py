@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from attncli.core.labels import whole
 from attncli.formats.layout import Panel, Paper, Span
 from attncli.lessons.lesson import Lesson
 from attncli.lessons.placeholders import Found
@@ -92,7 +93,7 @@ class Player:
                 self.is_done = True
                 return Reply([], ends=True)
             return self._go(self.scene + 1)
-        if word.isdecimal() and 1 <= int(word) <= len(self.lesson.scenes):
+        if 1 <= (whole(word) or 0) <= len(self.lesson.scenes):
             return self._go(int(word) - 1)
         return self._say(f"Enter goes on; 1 to {len(self.lesson.scenes)} jumps to a scene.")
 
@@ -133,7 +134,7 @@ class Player:
     def _is_option(self, text: str, right: int) -> bool | str:
         options = self.lesson.options(self.scene)
         named = [place for place, option in enumerate(options) if option.lower() == text.lower()]
-        if text.isdecimal() and 1 <= int(text) <= len(options):
+        if 1 <= (whole(text) or 0) <= len(options):
             return int(text) - 1 == right
         if len(named) == 1:
             return named[0] == right

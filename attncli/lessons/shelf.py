@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from attncli.core.labels import whole
 from attncli.errors import UsageError
 from attncli.files.scalars import did_you_mean
 from attncli.lessons.lesson import Lesson, numbered, read_lesson
@@ -28,7 +29,7 @@ def find(name: str) -> Lesson:
     """The lesson of a number, a slug or a file; raises `UsageError` with the nearest."""
     known = paths()
     for slug, path in known.items():
-        if name == slug or (name.isdecimal() and int(name) == number_of(path)):
+        if name == slug or whole(name) == number_of(path):
             return numbered(read_lesson(str(path)), number_of(path), slug)
     if name == "-" or Path(name).suffix in (".yaml", ".yml", ".json") or "/" in name:
         return read_lesson(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from rich.cells import cell_len
 
 from attncli import __version__
 from attncli.commands.boundary import run
@@ -224,3 +225,28 @@ def test_dry_run_tells_what_is_done_what_will_fail_and_what_is_too_large(
     assert run(["batch", "a.npz", "-o", "out/{stem}.npz", "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 job, 1 done, 0 to do"
     assert sorted(path.name for path in (here / "out").iterdir()) == ["a.npz"]
+
+
+def test_numbers_without_end_are_wrong_and_no_bug(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endless = "9" * 5000
+    problem = str(SAMPLES / "soft-addressing.yaml")
+    for words in (
+        ["explain", problem, "b1", "--depth", endless],
+        ["explain", problem, f"weights[0,{endless}]"],
+        ["attend", problem, "--tile", endless],
+        ["bench", "--n", endless],
+        ["learn", endless],
+    ):
+        assert run(words) == 2, words
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_wide_letters_take_their_room_in_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "wide.npz", 鍵=np.zeros((2, 3)), key=np.zeros((5, 7)))
+    assert run(["inspect", str(tmp_path / "wide.npz")]) == 0
+    *_, first, second = capsys.readouterr().out.splitlines()
+    assert cell_len(first[: first.index("2×3")]) == cell_len(second[: second.index("5×7")])

@@ -58,6 +58,7 @@ def normalised(model: Path, pixels: np.ndarray) -> np.ndarray:
     return huggingface._normalised(source, model)
 
 
+EXPECTED = {"image_mean": "three numbers from 0", "image_std": "three positive numbers"}
 HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 
 
@@ -70,6 +71,7 @@ HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
         ({"rescale_factor": 1 / 127.5, "do_normalize": False}, [2, 2, 2]),
         ({"rescale_factor": "1/255", "do_normalize": False}, [1, 1, 1]),
         ({"image_mean": [0.25, 0.5, 1], "image_std": [0.5, 0.25, 2]}, [1.5, 2, 0]),
+        ({"image_mean": [0, 0.0, 0.5], "image_std": [1, 0.5, 0.5]}, [1, 2, 1]),
     ],
 )
 def test_pixels_are_scaled_and_normalised_as_the_processor_says(
@@ -103,20 +105,24 @@ def test_transparency_is_refused(model: Path) -> None:
 @pytest.mark.parametrize(
     "numbers",
     [
-        *([1, 1], [1, 1, 1, 1], [1, 0, 1], [1, "1", 1], 0.5, "x" * 99),
+        *([1, 1], [1, 1, 1, 1], [1, -1, 1], [1, "1", 1], 0.5, "x" * 99, [0, False, 0]),
         *([1, 10**400, 1], [1, 1e-300, 1], [1e300] * 3, [np.nan] * 3, [True] * 3),
     ],
 )
 @pytest.mark.parametrize("key", ["image_mean", "image_std"])
-def test_mean_and_deviation_are_three_positive_numbers(
-    key: str, numbers: object, model: Path
-) -> None:
+def test_mean_and_deviation_are_three_numbers(key: str, numbers: object, model: Path) -> None:
     changed(model, "preprocessor_config.json", **{key: numbers})
     with pytest.raises(AttncliError) as caught:
         normalised(model, PIXELS)
     assert caught.value.what == f"{key} is {str(numbers)[:60]}"
-    assert caught.value.expected == "three positive numbers"
+    assert caught.value.expected == EXPECTED[key]
     assert Path(str(caught.value.place)).name.startswith("preprocessor_config.json")
+
+
+def test_a_deviation_is_not_zero(model: Path) -> None:
+    changed(model, "preprocessor_config.json", image_std=[1, 0, 1])
+    with pytest.raises(AttncliError, match="image_std is"):
+        normalised(model, PIXELS)
 
 
 @pytest.mark.parametrize("factor", [0, -1, 10**400, 1e-300, np.nan, np.inf, True])

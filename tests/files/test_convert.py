@@ -290,3 +290,18 @@ def test_the_name_of_a_lone_tensor(tmp_path: Path) -> None:
     assert [*convert.tensors(f"{tmp_path}/a.npz")] == ["one", "two"]
     with pytest.raises(InputError, match="no tensor called three"):
         convert.tensors(f"{tmp_path}/a.npz:three")
+
+
+def test_a_table_keeps_its_labels_in_a_table_and_says_so_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "weights.csv"
+    source.write_text(",the,'=animal\nit,1,2\nwas,3,4.5\n")
+    for name in ("weights.tsv", "weights.npy"):
+        assert run(["inspect", str(source), "-o", str(tmp_path / name)]) == 0
+    written = (tmp_path / "weights.tsv").read_text()
+    assert written == "\tthe\t'=animal\nit\t1.0\t2.0\nwas\t3.0\t4.5\n"
+    np.testing.assert_array_equal(np.load(tmp_path / "weights.npy"), [[1, 2], [3, 4.5]])
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("weights.tsv")
+    assert said[1].endswith("left out, since it holds tensors only: labels")

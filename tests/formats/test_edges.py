@@ -90,6 +90,9 @@ def test_a_formula_of_a_rare_setting(
         (4.4e-8, "s", "0.044 µs"),
         (3.4e9, "B", "3.4 GB"),
         (999, "B", "999 B"),
+        (999_600, "B", "1 MB"),
+        (0.9997, "s", "1 s"),
+        (0.0009997, "s", "1 ms"),
     ],
 )
 def test_an_amount_has_the_unit_that_fits(value: float, unit: str, words: str) -> None:
@@ -99,7 +102,7 @@ def test_an_amount_has_the_unit_that_fits(value: float, unit: str, words: str) -
 OWN = [
     *(
         text
-        for tables in (titles.FORMULAS, titles.LAYERS)
+        for tables in (*titles.FORMULAS.values(), titles.LAYERS)
         for t in tables.values()
         for text in t.values()
     ),
