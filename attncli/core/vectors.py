@@ -198,7 +198,9 @@ class Vectors:
         self, past: Array | None, new: Array, extra: Array | None, xp: Namespace
     ) -> Array:
         """Keys or values with the cache in front; behind them the extra one and the zero key."""
-        parts = [new] if past is None else [past, new]
+        parts = [new]
+        if past is not None:  # keys that a batch shares can have turned for each entry
+            parts.insert(0, xp.broadcast_to(past, (*new.shape[:-2], *past.shape[-2:])))
         if extra is not None:  # split like the others, and once for each batch entry
             count = self._split_in("key")
             extra = extra if count is None else split(extra, count, xp)

@@ -201,6 +201,27 @@ def test_keys_of_all_entries_stand_in_each_at_its_own_places(
     np.testing.assert_allclose(once.output, each.output, rtol=1e-12)
 
 
+@pytest.mark.parametrize("leading", [(), (1,)])
+@pytest.mark.parametrize("tile", [None, 2])
+def test_a_cache_that_a_batch_shares_stands_before_keys_that_turn_for_each_entry(
+    leading: tuple[int, ...], tile: int | None
+) -> None:
+    query, key, past = (RANDOM.normal(size=(n, N, 4)) for n in (B, 1, 1))
+    rope = {"positions": np.arange(B * N).reshape(B, N)}
+    stacked = [np.concatenate([array] * B) for array in (key, past)]
+    each = attend(
+        query=query,
+        key=stacked[0],
+        value=stacked[0],
+        past={"key": stacked[1], "value": stacked[1]},
+        rope=rope,
+    )
+    key, past = (array.reshape(*leading, N, 4) for array in (key, past))
+    cache = {"key": past, "value": past}
+    once = attend(query=query, key=key, value=key, past=cache, rope=rope, tile=tile)
+    np.testing.assert_allclose(once.output, each.output, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("rope", "what"),
     [
