@@ -231,12 +231,13 @@ def _numbers(flat: list[str], shape: tuple[int, ...], name: str, path: Path) -> 
 def _half_digit(text: str) -> tuple[float, int]:
     """Half of the last digit of a number, and how many significant digits it has.
 
-    `float` reads the half, too: an exponent can have any length. That of a zero says nothing.
+    `float` reads the half, too: an exponent can have any length. That of a zero says nothing where
+    it is positive; `0E-8` is how Python's `Decimal` writes eight decimals.
     """
     mantissa, _, exponent = text.lower().partition("e")
     whole, _, decimals = mantissa.lstrip("+-").partition(".")
     digits = (whole + decimals).strip("0")
-    power = exponent if digits else ""
+    power = exponent if digits or exponent.startswith("-") else ""
     return float(f"0.{'0' * len(decimals)}5e{power or 0}"), len(digits)
 
 
