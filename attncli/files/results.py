@@ -256,7 +256,8 @@ def _csv(path: Path) -> dict[str, Result]:
     if "step" not in columns or "value" not in columns:
         table = load(str(path), Path(), Place(str(path))).array
         texts = read_texts(path)
-        plain = all(map(NUMBER.fullmatch, texts))
+        # Somebody may have written another table meanwhile.
+        plain = len(texts) == table.size and all(map(NUMBER.fullmatch, texts))
         return {"": _numbers(texts, table.shape, path.name, path) if plain else _tensor(table)}
     axes = [column for column in columns[: columns.index("value")] if column != "step"]
     steps: dict[str, dict[tuple[int, ...], str]] = {}

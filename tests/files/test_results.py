@@ -278,6 +278,15 @@ def test_the_digits_of_a_table(suffix: str, text: str, half: object, tmp_path: P
         np.testing.assert_allclose(np.asarray(found.half_digit), half)
 
 
+def test_a_table_that_changes_between_two_looks_is_read_without_its_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "read_texts", lambda path: ["1", "2", "3"])
+    found = written(tmp_path / "a.csv", "1,2\n3,4\n")[""]
+    assert found.half_digit is None
+    np.testing.assert_array_equal(found.value, [[1, 2], [3, 4]])
+
+
 def test_a_step_that_a_file_lacks_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", attn_weights=np.ones((2, 2)))
     for name in ("weights", "attn_weights"):
