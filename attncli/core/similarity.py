@@ -156,9 +156,11 @@ class Additive(Similarity):
             ("query_weight", self.query_weight, d_query),
             ("key_weight", self.key_weight, d_key),
         ):
+            width = d
             if weight is not None:
-                fits(name, weight, (d, weight.shape[-1]), "its rows are the vector's features")
-            widths.append(d if weight is None else weight.shape[-1])
+                width = weight.shape[-1] if weight.ndim else 1
+                fits(name, weight, (d, width), "its rows are the vector's features")
+            widths.append(width)
         if widths[0] != widths[1]:
             raise InputError(
                 f"q W_q has {widths[0]} hidden features, k W_k has {widths[1]}",

@@ -240,10 +240,9 @@ class _Builder:
         if not self.allow_nonfinite:
             given = np.where(array == -np.inf, 0, scores)
             refuse_nonfinite("scores", given, array, can_be_allowed=True)
-        scores = as_rows(scores, self.notation)
-        if scores.ndim < 2 or 0 in scores.shape:
+        if scores.ndim == 0 or 0 in scores.shape:
             raise InputError("scores must be a table, (n_queries n_keys)", subject="scores")
-        return scores
+        return as_rows(scores, self.notation)
 
     def _refuse_lone_value(
         self, raw: Mapping[str, Tensor | None], vectors: dict[str, Tensor]

@@ -269,6 +269,20 @@ def test_the_bias_of_a_general_similarity_is_one_number(bias: Any) -> None:
         np.testing.assert_allclose(scores, np.full((3, 3), 4.0))
 
 
+@pytest.mark.parametrize("table", ["query_weight", "key_weight"])
+def test_a_number_is_no_table_of_an_additive_similarity(table: str) -> None:
+    given = {"query": np.ones((3, 2)), "key": np.ones((3, 2))}
+    with pytest.raises(InputError, match=f"{table} of the similarity has the shape a single"):
+        load(**given, similarity={"name": "additive", table: 5})
+
+
+@pytest.mark.parametrize("notation", ["rows", "columns"])
+@pytest.mark.parametrize("scores", [5, np.ones((2, 0))])
+def test_scores_are_a_table(scores: Any, notation: str) -> None:
+    with pytest.raises(InputError, match="scores must be a table"):
+        load(scores=scores, notation=notation)
+
+
 NAN = np.nan
 TABLE = [[1, 2], [3, 4], [5, NAN]]
 LAYER = {"input": np.ones((2, 2)), "heads": 1}
