@@ -108,7 +108,10 @@ def cast(name: str, array: Tensor, dtype: str, *, allow_nonfinite: bool | None =
             f"{name} holds true and false", expected="numbers", found="booleans", subject=name
         )
     with np.errstate(over="ignore"):
-        result = np.asarray(array, dtype=dtype)
+        if array.size > 1 and not any(array.strides):  # one number, seen many times: it stays one
+            result = np.broadcast_to(array.reshape(-1)[:1].astype(dtype), array.shape)
+        else:
+            result = np.asarray(array, dtype=dtype)
     if not allow_nonfinite:
         refuse_nonfinite(name, result, array, can_be_allowed=allow_nonfinite is not None)
     return result
