@@ -6,7 +6,7 @@ forget is a job in the making.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from os.path import exists, normpath
+from os.path import exists, join, normpath, relpath
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -51,6 +51,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self._before = dict(self.journal.records)
+        self._base = base_in(self.journal.path, self.manifest)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -69,26 +70,27 @@ class Run:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise failure(directory, error) from error
-        new = [job for job in self.jobs if job.output not in self._before]
-        self.journal.add((Record(job.index, job.output, "waiting") for job in new), sync=True)
+        new = [job for job in self.jobs if self._name(job) not in self._before]
+        self.journal.add((Record(job.index, self._name(job), "waiting") for job in new), sync=True)
 
     def ours(self, job: Job) -> bool:
         """Whether the output may be replaced: some run of this batch began it, or `--force`."""
-        return self.settings.force or job.output in self._before
+        return self.settings.force or self._name(job) in self._before
 
     def holds(self, job: Job) -> bool:
         """Whether a job is done already; it then counts as skipped."""
-        record = self._before.get(job.output)
+        record = self._before.get(self._name(job))
         if not holds(job, self.settings, record, self.stage):
             return False
         assert record is not None
         with self._lock:
             self.counts.skipped += 1
-            self.journal.records[job.output] = replace(record, job=job.index)
+            self.journal.records[record.output] = replace(record, job=job.index)
         return True
 
     def take(self, record: Record) -> None:
-        """Enter what became of a job."""
+        """Enter what became of a job; its output is named as in the manifest."""
+        record = replace(record, output=join(self._base, record.output))
         self.journal.add((record,))
         with self._lock:
             self.journal.records[record.output] = record
@@ -117,29 +119,44 @@ class Run:
         records = dict(self.journal.records)
         mine = []
         for job in self.jobs:
-            record = records.pop(job.output, Record(job.index, job.output, "waiting"))
+            name = self._name(job)
+            record = records.pop(name, Record(job.index, name, "waiting"))
             mine.append(replace(record, job=job.index))
-        others = (it for it in records.values() if exists(self.manifest.base / it.output))
+        others = (it for it in records.values() if exists(self.journal.path.parent / it.output))
         self.journal.close([*mine, *others])
         clear((self.journal.path, *(job.path for job in self.jobs)))
+
+    def _name(self, job: Job) -> str:
+        return join(self._base, job.output)
 
     def _fails_after_all(self, path: Path, error: AttncliError) -> None:
         place = normpath(path)
         for job in self.jobs:
             if normpath(job.path) != place:
                 continue
-            record = self.journal.records[job.output]
+            record = self.journal.records[self._name(job)]
             with self._lock:
                 self.counts.ok -= 1
             self.take(
                 replace(
                     record,
+                    output=job.output,
                     status="failed",
                     error="\n".join(error.lines()),
                     exit_code=error.exit_code,
                     sha256=None,
                 )
             )
+
+
+def base_in(report: Path, manifest: Manifest) -> str:
+    """What stands before the outputs of a manifest in a report: where they lie, seen from there.
+
+    Nothing where both lie in one directory. Other batches may share the report, and their outputs
+    have the same names elsewhere.
+    """
+    base = relpath(manifest.base, report.parent)
+    return "" if base == "." else base
 
 
 def check_outputs(manifest: Manifest, settings: Settings) -> None:

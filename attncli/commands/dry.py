@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from os.path import join
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ def listing(
     """Print the jobs with sizes, memory and time; then the sums."""
     from attncli import machine
     from attncli.batch.journal import Journal
+    from attncli.batch.run import base_in
     from attncli.batch.work import holds
     from attncli.core.shapes import count
     from attncli.files.staging import Stage
@@ -37,13 +39,13 @@ def listing(
     unicode = encodes_unicode(sys.stdout.encoding)
     words = str if unicode else spelled
     theirs = partial(plain, ascii=not unicode)
-    before = Journal.peek(report)
+    before, base = Journal.peek(report), base_in(report, manifest)
     allowed = options.memory_limit() or machine.free_memory()
     rate = _rate()
     rows, total, most, refused = [], 0.0, 0, 0
     left = 0
     for job in manifest.jobs:
-        if holds(job, settings, before.get(job.output), Stage()):
+        if holds(job, settings, before.get(join(base, job.output)), Stage()):
             rows.append((str(job.index), theirs(job.output), "done", "", ""))
             continue
         left += 1

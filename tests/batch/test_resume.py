@@ -205,3 +205,24 @@ def test_a_report_elsewhere(
     assert batch(*command) == 0
     assert last(capsys).endswith("(see log/r.jsonl)")
     assert json.loads(Path("log/r.jsonl").read_text(encoding="utf-8"))["status"] == "ok"
+
+
+def test_batches_of_two_directories_share_a_report(here: Path) -> None:
+    for name in ("one", "two"):
+        make_inputs(here / name / "in", 1)
+        (here / name / "m.yaml").write_text("jobs: [{problem: in/0000.npz, output: a.npy}]\n")
+    Path("two/a.npy").write_text("mine")
+    shared = ("--report", "all.jsonl")
+    assert batch("one/m.yaml", *shared) == 0
+    assert batch("two/m.yaml", *shared) == 5, "the report knows another a.npy"
+    assert Path("two/a.npy").read_text() == "mine"
+    Path("two/a.npy").unlink()
+    assert batch("two/m.yaml", *shared) == 0
+    made = {record["output"] for record in records(Path("all.jsonl"))}
+    assert made == {os.path.join(name, "a.npy") for name in ("one", "two")}
+    before = Path("all.jsonl").read_bytes()
+    assert batch("two/m.yaml", *shared) == 0, "it is done, and known to be"
+    assert Path("all.jsonl").read_bytes() == before
+    Path("one/a.npy").unlink()
+    assert batch("two/m.yaml", *shared) == 0
+    assert [record["output"] for record in records(Path("all.jsonl"))] == ["two/a.npy"]
