@@ -77,6 +77,7 @@ def _convert(files: list[str], target: Path, options: Options) -> None:
 def _problem(source: str, options: Options) -> None:
     from attncli.files.convert import problem_tensors
     from attncli.files.problem import merge, open_problem, read_entries
+    from attncli.files.vectors import Source
     from attncli.formats.display import plain, spelled
     from attncli.solve import size_of
 
@@ -101,7 +102,7 @@ def _problem(source: str, options: Options) -> None:
     if source != "-":
         base = Path(source).parent
         entries = merge(read_entries(source), options.overrides)
-        _table(_rows(problem_tensors(entries, base).items(), unicode))
+        _table(_rows(problem_tensors(Source(entries, base)).items(), unicode))
 
 
 def _spoken(value: object) -> str:

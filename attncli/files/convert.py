@@ -37,7 +37,7 @@ def each_tensor(source: str) -> Iterator[tuple[str, Tensor]]:
     """The same one after the other, so that an archive's need not lie in memory together."""
     if is_problem(source):
         base = Path() if source == "-" else Path(source).parent
-        yield from problem_tensors(read_entries(source), base).items()
+        yield from problem_tensors(Source(read_entries(source), base)).items()
         return
     file, colon, name = source.rpartition(":")
     if colon and is_problem(file) and not os.path.exists(source):
@@ -56,12 +56,11 @@ def each_tensor(source: str) -> Iterator[tuple[str, Tensor]]:
     yield name, load(source, Path(), Place(source)).array
 
 
-def problem_tensors(entries: Mapping[str, Entry], base: Path) -> dict[str, Tensor]:
+def problem_tensors(source: Source) -> dict[str, Tensor]:
     """The tensors of a problem's entries, in its `dtype` where it names one."""
-    source = Source(entries, base)
     dtype = source.get("dtype")
     found: dict[str, Tensor] = {}
-    for name, entry in _leaves(entries):
+    for name, entry in _leaves(source.entries):
         if _is_tensor(entry):
             array = source.tensor(name, entry)
             assert array is not None
@@ -141,11 +140,18 @@ def _table_writer(suffix: str, table: Loaded) -> Callable[[BinaryIO], object]:
 
 def _document(source: str, suffix: str) -> str:
     """A problem file with every tensor inside it."""
+    problem = None
     if is_problem(source):
-        entries = read_entries(source)
-        base = Path() if source == "-" else Path(source).parent
-        arrays = problem_tensors(entries, base)
-        content = _resolved(entries, arrays)
+        problem = Source(read_entries(source), Path() if source == "-" else Path(source).parent)
+    elif Path(source).suffix.lower() in TABLES:
+        name = FOREIGN.get(Path(source).stem, Path(source).stem)
+        entry = Entry(Reference(source), Place(source))
+        problem = Source({name if name in KEYS else "input": entry})
+    if problem is not None:
+        arrays = problem_tensors(problem)
+        content = _resolved(problem.entries, arrays)
+        if (names := problem.table_names()) and isinstance(content.get("labels", {}), dict):
+            content["labels"] = {**names, **content.get("labels", {})}
     else:
         content = {FOREIGN.get(name, name): array for name, array in tensors(source).items()}
         if len(content) == 1 and not {*content} & {*KEYS}:

@@ -19,13 +19,7 @@ def presentation(
     source: Source, bare: Attention, name: str, pictures: "Mapping[str, Picture]"
 ) -> Presentation:
     """How a problem with these vectors is shown; `name` is the file as the user named it."""
-    names = _given(source)
-    for tensor, axis in (("query", "query"), ("key", "key"), ("value", "key")):
-        vectors, features = source.labels_of(tensor)
-        if vectors and axis not in names:
-            names[axis] = vectors
-        if features and "feature" not in names:
-            names["feature"] = features
+    names: dict[str, Names] = {**source.table_names(), **_given(source)}
     for axis, made in pictures.items():
         names.setdefault(axis, made.names())
     for axis, n in (("query", bare.n_queries), ("key", bare.n_keys)):

@@ -61,6 +61,20 @@ class Source:
         rows, columns = self.table_labels.get(key, ((), ()))
         return (columns, rows) if self.get("notation") == "columns" else (rows, columns)
 
+    def table_names(self) -> dict[str, tuple[str, ...]]:
+        """What table files call the vectors of an attention, by axis; those of an input serve
+        what is made of it, but for its features."""
+        names: dict[str, tuple[str, ...]] = {}
+        keys = "source" if "source" in self.entries else "input"
+        made = (("query", "query"), ("key", "key"), ("value", "key"))
+        for tensor, axis in (*made, ("input", "query"), (keys, "key")):
+            vectors, features = self.labels_of(tensor)
+            if vectors:
+                names.setdefault(axis, vectors)
+            if features and (tensor, axis) in made:
+                names.setdefault("feature", features)
+        return names
+
     def tensor(self, key: str, entry: Entry | None = None) -> Tensor | None:
         """The array of a key (or of an entry inside it), read from where it lies; None without."""
         entry = self.entries.get(key) if entry is None else entry

@@ -305,3 +305,22 @@ def test_a_table_keeps_its_labels_in_a_table_and_says_so_elsewhere(
     said = capsys.readouterr().err.splitlines()
     assert said[0].endswith("weights.tsv")
     assert said[1].endswith("left out, since it holds tensors only: labels")
+
+
+def test_labels_of_tables_come_along_into_a_problem(tmp_path: Path) -> None:
+    def labels(source: Path, made: Path) -> dict[str, tuple[str, ...]]:
+        assert run(["inspect", str(source), "-o", str(made)]) == 0
+        return {key: it.value for key, it in read_entries(str(made))["labels"].value.items()}
+
+    (tmp_path / "q.csv").write_text(",left,right\nit,1,2\n")
+    (tmp_path / "k.csv").write_text(",a,b\nthe,1,2\nanimal,3,4\n")
+    given = tmp_path / "given.yaml"
+    given.write_text("query: q.csv\nkey: k.csv\n")
+    everything = {"query": ("it",), "key": ("the", "animal"), "feature": ("left", "right")}
+    for name in ("made.yaml", "made.json"):
+        assert labels(given, tmp_path / name) == everything
+    named = labels(tmp_path / "k.csv", tmp_path / "named.yaml")
+    assert named == {"key": ("the", "animal"), "feature": ("a", "b")}
+    (tmp_path / "k.csv").rename(tmp_path / "words.csv")
+    alone = labels(tmp_path / "words.csv", tmp_path / "alone.yaml")
+    assert alone == {"query": ("the", "animal"), "key": ("the", "animal")}

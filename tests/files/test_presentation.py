@@ -145,3 +145,12 @@ def test_what_query_key_and_value_are_made_of() -> None:
     assert alone == {"query": "input", "key": "input", "value": "input"}
     across = load(input=EYE, source=TALL).presentation.made_of
     assert across == {"query": "input", "key": "source", "value": "source"}
+
+
+def test_a_table_names_the_vectors_of_an_input() -> None:
+    made = {"projections": {"query": EYE, "key": EYE, "value": EYE}}
+    assert labels(input="q.csv", **made) == {"query": ("it", "is"), "key": ("it", "is")}
+    crossed = labels(input="q.csv", source="k.csv", **made)
+    assert crossed == {"query": ("it", "is"), "key": ("a", "b", "c")}
+    named = labels(input="q.csv", labels=["you", "said"], **made)
+    assert named["key"] == ("you", "said"), "what the problem says is stronger"
