@@ -56,9 +56,6 @@ class Stage:
     _waiting: list[Waiting] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def add(self, path: Path, content: bytes, *, force: bool) -> str:
         """Write a file aside, to be put in place by `settle`; its SHA-256.
 

@@ -248,3 +248,16 @@ def test_a_killed_write_leaves_the_old_file() -> None:
     assert TARGET.read_bytes() == b"old"
     (aside,) = set(names()) - {"out.npz"}
     assert aside.startswith(".out.npz.")
+
+
+def test_a_reader_who_leaves_is_no_failure_of_the_file() -> None:
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    def write(file: BinaryIO) -> None:
+        os.close(reader)
+        file.write(b"for nobody")
+        file.flush()
+
+    with pytest.raises(BrokenPipeError):
+        commit(Path("pipe"), write)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attncli.errors import OutputError
-from attncli.files.staging import Stage
+from attncli.files.staging import Stage, clear
 
 CONTENT = b"numbers"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -48,3 +48,31 @@ def test_a_link_to_a_directory_is_no_file() -> None:
     Path("link").symlink_to("d")
     with pytest.raises(OutputError, match="d: it is not an ordinary file"):
         Stage().add(Path("link"), CONTENT, force=True)
+
+
+def test_what_is_there_is_replaced_only_when_asked() -> None:
+    Path("out.npz").write_bytes(b"old")
+    with pytest.raises(OutputError, match="exists"):
+        Stage().add(Path("out.npz"), CONTENT, force=False)
+    assert os.listdir() == ["out.npz"]
+
+
+def test_what_killed_runs_left_aside_of_these_files_is_removed() -> None:
+    killed = Stage()
+    for name in ("a.npz", "b.npz", "c.npz"):
+        killed.add(Path(name), CONTENT, force=False)
+    others = {name for name in os.listdir() if "c.npz" in name} | {"a.npz.notes"}
+    Path("a.npz.notes").write_text("mine")
+    clear([Path("a.npz"), Path("b.npz"), Path("missing/d.npz")])
+    assert set(os.listdir()) == others
+
+
+def test_what_somebody_takes_away_before_it_has_its_name_is_told() -> None:
+    stage = Stage()
+    stage.add(Path("out.npz"), CONTENT, force=False)
+    (aside,) = os.listdir()
+    os.unlink(aside)
+    ((path, error),) = stage.settle()
+    assert path == Path("out.npz")
+    assert "no such file" in error.what
+    assert os.listdir() == []
