@@ -70,6 +70,14 @@ def test_a_cell_and_what_it_is_made_of(
     assert "deeper: attncli explain lee.yaml query q1 0" in text
 
 
+@pytest.mark.parametrize("output", ["0", "1"])
+def test_deeper_goes_on_with_the_first_cell(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = told(capsys, str(SAMPLES / "vision-transformer.yaml"), "output", output)
+    assert text.endswith("feed_forward_residual class 0\n")
+
+
 def test_depth_goes_back_to_the_inputs(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "made of" not in told(capsys, lee, "weights", "q1", "k2", "--depth", "1")
     whole = told(capsys, lee, "weights", "q1", "k2", "--depth", "all")
