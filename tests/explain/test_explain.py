@@ -237,6 +237,24 @@ def test_files(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ascii == document
 
 
+def test_a_score_that_stands_is_not_left_out(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = told(capsys, lee, "b1", "--width", "40")
+    assert "k1       0     1.000    0.134   ███\n" in text
+    assert "… key, arithmetic and value left out;" in text
+
+
+def test_latex_says_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.yaml"
+    table = [[1.5] * 11] * 29
+    path.write_text(
+        f"similarity: dot\nquery: {table[:1]}\nkey: {table}\nvalue: {table}\n", encoding="utf-8"
+    )
+    page = told(capsys, str(path), "b1", "--format", "latex")
+    assert r"k1 & $24.750$ & " in page
+    assert "\\dots{} key, arithmetic and value left out\n" in page
+    assert "\\dots{} 5 more\n" in page
+
+
 def test_hostile_labels_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(
