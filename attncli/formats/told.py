@@ -317,7 +317,8 @@ def _is_long(kind: str, story: Story) -> bool:
 
 def _in_latex(key: Key, kind: str) -> str:
     if kind == "key":
-        return escaped(key.name)
+        # As text, because a "[" or "*" at the start of a row would be read by the end of the last.
+        return rf"\text{{{escaped(key.name)}}}"
     cell = key.weight_text if kind == "weight" else str(getattr(key, kind))
     return f"${cell}$".replace("·", r"\cdot").replace("…", r"\dots")
 

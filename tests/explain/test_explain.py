@@ -250,9 +250,14 @@ def test_latex_says_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFix
         f"similarity: dot\nquery: {table[:1]}\nkey: {table}\nvalue: {table}\n", encoding="utf-8"
     )
     page = told(capsys, str(path), "b1", "--format", "latex")
-    assert r"k1 & $24.750$ & " in page
+    assert r"\text{k1} & $24.750$ & " in page
     assert "\\dots{} key, arithmetic and value left out\n" in page
     assert "\\dots{} 5 more\n" in page
+
+
+def test_a_label_begins_no_option_of_latex(capsys: pytest.CaptureFixture[str]) -> None:
+    page = told(capsys, str(SAMPLES / "minilm.yaml"), "it", "--format", "latex")
+    assert "\\\\\n\\text{[SEP]} & " in page
 
 
 def test_hostile_labels_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
