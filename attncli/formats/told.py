@@ -1,6 +1,7 @@
 """Stories laid out: as text for a terminal, as Markdown, as LaTeX."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 from rich.cells import cell_len
@@ -242,7 +243,6 @@ def _foot(story: Story, source: str, paper: Paper) -> Panel:
 
 def markdown(story: Story, source: str, display: Display) -> str:
     """A page that GitHub renders: arithmetic in a block of code, the keys in a table."""
-    del display
     facts = " · ".join(fact for fact in (source, *story.facts) if fact)
     parts = [f"## {inert(story.title)}", inert(facts)]
     if story.formula:
@@ -250,7 +250,7 @@ def markdown(story: Story, source: str, display: Display) -> str:
     parts += _code(story.works)
     if story.keys:
         kinds = _kinds(story)
-        wide = Paper(Display(width=10_000), len)
+        wide = Paper(replace(display, width=10_000), len)
         rows = [[inert(_heading(kind, story)) for kind in kinds], ["---"] * len(kinds)]
         rows += [[inert(_entry(key, kind, BARS[0], wide)) for kind in kinds] for key in story.keys]
         parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))

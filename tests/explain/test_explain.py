@@ -1,5 +1,6 @@
 """`explain`: cells, vectors, steps and stories, as people ask for them."""
 
+import io
 import re
 import subprocess
 from pathlib import Path
@@ -235,6 +236,15 @@ def test_files(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert document.count(r"\begin{") == document.count(r"\end{")
     ascii = document.encode("ascii", "ignore").decode("ascii")
     assert ascii == document
+
+
+def test_markdown_in_ascii(lee: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", page)
+    assert run(["explain", lee, "b1", "--format", "markdown"]) == 0
+    page.seek(0)
+    row = r"| k1 | (0, 1) | 1\*0 + 0\*1 = 0 | 1.000 | 0.134 | \#\#\# | (1, 0) |"
+    assert row in page.read().splitlines()
 
 
 def test_a_score_that_stands_is_not_left_out(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
