@@ -141,6 +141,19 @@ def test_a_row_that_is_not_finite(
         assert re.search(line, story), (line, story)
 
 
+def test_a_row_that_query_mask_sets_to_zero_is_no_sum(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.yaml"
+    table = "[[1, 0], [0, 1]]"
+    path.write_text(
+        f"query: {table}\nkey: {table}\nvalue: {table}\nquery_mask: [true, false]\n",
+        encoding="utf-8",
+    )
+    assert "\nb1 ≈ 0.670·(1, 0) + 0.330·(0, 1) ≈ (0.670, 0.330)\n" in told(capsys, str(path), "b1")
+    assert "\nb2 = (0, 0)\n" in told(capsys, str(path), "b2")
+
+
 def test_labels_name_outputs_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
     minilm = str(SAMPLES / "minilm.yaml")
     assert told(capsys, minilm, "it").startswith("it, output 11")
