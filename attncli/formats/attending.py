@@ -109,8 +109,12 @@ class Attending:
         return [Work(label, (f"{script.equals} {left}", f"{sign} {vector}"))]
 
     def weighted(self) -> Work:
-        """`b1 ≈ 0.134·(1, 0) + 0.366·(1, 1)`, `≈ (1.500, 0.731)`."""
+        """`b1 ≈ 0.134·(1, 0) + 0.366·(1, 1)`, `≈ (1.500, 0.731)`; `= 0` where the row is masked."""
         script, rounded, terms = self.wording.script, False, []
+        vector = self.wording.vector(self.result, self.index)
+        name = self.wording.names(self.result, "query", self.index)[self.query]
+        if self.wording.arithmetic((self.result.name, (*self.index, 0))).is_given:
+            return Work(name, (f"{script.equals} {vector}",))  # `query_mask` sets it to zero
         held = self.of_keys(self.weights)
         order = sorted(range(len(held)), key=lambda k: -abs(held[k]))
         for k in sorted(order[: MOST_FEATURES + 2]):
@@ -121,8 +125,6 @@ class Attending:
             terms.append(f"{weight}{script.times}{self.vector('value', k)}")
         if len(terms) < sum(weight != 0 for weight in held):
             terms.append("…")
-        vector = self.wording.vector(self.result, self.index)
-        name = self.wording.names(self.result, "query", self.index)[self.query]
         sign = script.about if rounded else script.equals
         return Work(name, (f"{sign} {' + '.join(terms) or '0'}", f"{sign} {vector}"))
 

@@ -104,9 +104,9 @@ class Teller:
         lines.append(f"{sign} {result}")
         return Work(name, tuple(lines), tuple(arithmetic.beside()), depth)
 
-    def _generations(self, cells: list[Cell], depth: int, story: Story) -> set[Cell]:
-        """Work cells, then what they were made of, each once; which were told."""
-        told: set[Cell] = set()
+    def _generations(self, cells: list[Cell], depth: int, story: Story) -> dict[Cell, None]:
+        """Work cells, then what they were made of, each once; which were told, in this order."""
+        told: dict[Cell, None] = {}
         recipe = self.wording.step(cells[0][0]).recipe if cells else ""
         for generation in range(depth):
             sources: dict[Cell, None] = {}
@@ -116,7 +116,7 @@ class Teller:
                 if len(story.works) >= MOST_CELLS:
                     story.left_out += 1
                     continue
-                told.add(cell)
+                told[cell] = None
                 story.works.append(self._work(cell, generation, recipe))
                 if generation + 1 < depth:
                     sources |= dict.fromkeys(self.working.sources(*cell))

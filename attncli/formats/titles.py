@@ -77,7 +77,7 @@ NORMALIZERS = {
     "none": "S",
 }
 
-SCORES = re.compile(r"\[S, sink\]|\b[SA]\b")
+SCORES = re.compile(r"\[S, sink\]|\b(?:[SA]|sink)\b")
 """What a normalizer takes; the temperature divides it."""
 
 CONVOLUTION = {
@@ -318,4 +318,4 @@ def _warm(formula: str, settings: Mapping[str, Any]) -> str:
     temperature = settings.get("temperature")
     if temperature is None or temperature == 1:
         return formula
-    return SCORES.sub(r"\g<0> / T", formula, count=1) + f", T = {temperature:g}"
+    return SCORES.sub(r"\g<0> / T", formula) + f", T = {temperature:g}"

@@ -1,6 +1,7 @@
 """Stories laid out: as text for a terminal, as Markdown, as LaTeX."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 from rich.cells import cell_len
@@ -138,8 +139,7 @@ def keys(story: Story, paper: Paper, without: Sequence[str] = ()) -> Panel:
         if spans:
             spans[-1] = spans[-1]._replace(text=spans[-1].text.rstrip())
         lines.append(paper.line(*spans))
-    gone = [_heading(k, story) for k in _kinds(story, without) if k not in kinds and k != "bar"]
-    if gone:
+    if gone := _gone(story, kinds, without):
         says = f"… {listed(gone)} left out; a larger --width shows more"
         lines += _wrapped(says, paper, "dim")
     return lines
@@ -191,6 +191,14 @@ def _heading(kind: str, story: Story) -> str:
     return HEADINGS[kind]
 
 
+def _gone(story: Story, kinds: Sequence[str], without: Sequence[str] = ()) -> list[str]:
+    """What to call the columns that are left out, by their heads."""
+    shown = {_heading(kind, story) for kind in kinds}
+    gone = (kind for kind in _kinds(story, without) if kind not in (*kinds, "bar"))
+    # Without its arithmetic the score itself stands under the same head.
+    return [kind if (head := _heading(kind, story)) in shown else head for kind in gone]
+
+
 def _rows(story: Story, kinds: Sequence[str], bar: int, paper: Paper) -> list[list[str]]:
     rows = [[_own(_heading(kind, story), paper) for kind in kinds]]
     for key in story.keys:
@@ -235,7 +243,6 @@ def _foot(story: Story, source: str, paper: Paper) -> Panel:
 
 def markdown(story: Story, source: str, display: Display) -> str:
     """A page that GitHub renders: arithmetic in a block of code, the keys in a table."""
-    del display
     facts = " · ".join(fact for fact in (source, *story.facts) if fact)
     parts = [f"## {inert(story.title)}", inert(facts)]
     if story.formula:
@@ -243,7 +250,7 @@ def markdown(story: Story, source: str, display: Display) -> str:
     parts += _code(story.works)
     if story.keys:
         kinds = _kinds(story)
-        wide = Paper(Display(width=10_000), len)
+        wide = Paper(replace(display, width=10_000), len)
         rows = [[inert(_heading(kind, story)) for kind in kinds], ["---"] * len(kinds)]
         rows += [[inert(_entry(key, kind, BARS[0], wide)) for kind in kinds] for key in story.keys]
         parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))
@@ -284,14 +291,19 @@ def latex(story: Story, source: str, display: Display) -> str:
         parts.append(escaped(story.formula))
     parts += _aligned(story.works)
     if story.keys:
-        kinds = [kind for kind in _kinds(story) if kind != "bar" and not _is_long(kind, story)]
+        long = [kind for kind in _kinds(story) if _is_long(kind, story)]
+        kinds = _kinds(story, ("bar", *long))
         rows = [" & ".join(escaped(_heading(kind, story)) for kind in kinds) + r" \\ \hline"]
         rows += [" & ".join(_in_latex(key, kind) for kind in kinds) + r" \\" for key in story.keys]
         body = "\n".join(rows)
         columns = "".join("l" if kind in ("key", "arithmetic") else "r" for kind in kinds)
         parts.append(rf"\begin{{center}}\begin{{tabular}}{{{columns}}}" + f"\n{body}\n")
         parts[-1] += r"\end{tabular}\end{center}"
+        if gone := _gone(story, kinds):
+            parts.append(escaped(f"… {listed(gone)} left out"))
         parts += _aligned(story.result)
+    if story.left_out:
+        parts.append(escaped(f"… {story.left_out} more"))
     if story.last:
         dressed = "${}$".format if story.last.are_terms else escaped
         parts.append(story.last.told(dressed).replace(" %", r" \%"))
@@ -305,7 +317,8 @@ def _is_long(kind: str, story: Story) -> bool:
 
 def _in_latex(key: Key, kind: str) -> str:
     if kind == "key":
-        return escaped(key.name)
+        # As text, because a "[" or "*" at the start of a row would be read by the end of the last.
+        return rf"\text{{{escaped(key.name)}}}"
     cell = key.weight_text if kind == "weight" else str(getattr(key, kind))
     return f"${cell}$".replace("·", r"\cdot").replace("…", r"\dots")
 

@@ -81,9 +81,9 @@ class _Bars:
         """What the query gets, with its arithmetic where there is room; '' without values."""
         if not self._is_short("value"):
             return ""
-        sum_of_all, vector = self.one.weighted().lines
-        whole = f"{sum_of_all[2:]} {vector}"
-        return whole if self.paper.measure(whole) + 8 <= self.paper.width else vector[2:]
+        lines = self.one.weighted().lines
+        whole = " ".join(lines)[2:]
+        return whole if self.paper.measure(whole) + 8 <= self.paper.width else lines[-1][2:]
 
     def _sentence(self, text: str, style: str = "") -> Panel:
         return self.paper.prose(self.paper.theirs(self.paper.own(text)), style)

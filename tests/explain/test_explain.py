@@ -1,5 +1,6 @@
 """`explain`: cells, vectors, steps and stories, as people ask for them."""
 
+import io
 import re
 import subprocess
 from pathlib import Path
@@ -70,6 +71,14 @@ def test_a_cell_and_what_it_is_made_of(
     assert "deeper: attncli explain lee.yaml query q1 0" in text
 
 
+@pytest.mark.parametrize("output", ["0", "1"])
+def test_deeper_goes_on_with_the_first_cell(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = told(capsys, str(SAMPLES / "vision-transformer.yaml"), "output", output)
+    assert text.endswith("feed_forward_residual class 0\n")
+
+
 def test_depth_goes_back_to_the_inputs(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "made of" not in told(capsys, lee, "weights", "q1", "k2", "--depth", "1")
     whole = told(capsys, lee, "weights", "q1", "k2", "--depth", "all")
@@ -130,6 +139,19 @@ def test_a_row_that_is_not_finite(
     story = told(capsys, str(path), "b1")
     for line in lines:
         assert re.search(line, story), (line, story)
+
+
+def test_a_row_that_query_mask_sets_to_zero_is_no_sum(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.yaml"
+    table = "[[1, 0], [0, 1]]"
+    path.write_text(
+        f"query: {table}\nkey: {table}\nvalue: {table}\nquery_mask: [true, false]\n",
+        encoding="utf-8",
+    )
+    assert "\nb1 ≈ 0.670·(1, 0) + 0.330·(0, 1) ≈ (0.670, 0.330)\n" in told(capsys, str(path), "b1")
+    assert "\nb2 = (0, 0)\n" in told(capsys, str(path), "b2")
 
 
 def test_labels_name_outputs_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,6 +249,38 @@ def test_files(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert document.count(r"\begin{") == document.count(r"\end{")
     ascii = document.encode("ascii", "ignore").decode("ascii")
     assert ascii == document
+
+
+def test_markdown_in_ascii(lee: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", page)
+    assert run(["explain", lee, "b1", "--format", "markdown"]) == 0
+    page.seek(0)
+    row = r"| k1 | (0, 1) | 1\*0 + 0\*1 = 0 | 1.000 | 0.134 | \#\#\# | (1, 0) |"
+    assert row in page.read().splitlines()
+
+
+def test_a_score_that_stands_is_not_left_out(lee: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = told(capsys, lee, "b1", "--width", "40")
+    assert "k1       0     1.000    0.134   ███\n" in text
+    assert "… key, arithmetic and value left out;" in text
+
+
+def test_latex_says_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.yaml"
+    table = [[1.5] * 11] * 29
+    path.write_text(
+        f"similarity: dot\nquery: {table[:1]}\nkey: {table}\nvalue: {table}\n", encoding="utf-8"
+    )
+    page = told(capsys, str(path), "b1", "--format", "latex")
+    assert r"\text{k1} & $24.750$ & " in page
+    assert "\\dots{} key, arithmetic and value left out\n" in page
+    assert "\\dots{} 5 more\n" in page
+
+
+def test_a_label_begins_no_option_of_latex(capsys: pytest.CaptureFixture[str]) -> None:
+    page = told(capsys, str(SAMPLES / "minilm.yaml"), "it", "--format", "latex")
+    assert "\\\\\n\\text{[SEP]} & " in page
 
 
 def test_hostile_labels_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

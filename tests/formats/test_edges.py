@@ -71,7 +71,7 @@ def test_a_step_of_one_axis_is_a_list(
             "lse",
             {"temperature": 2.0, "sink": [0.0]},
             "rows",
-            "log (Σ exp(S / T) + exp(sink)), T = 2",
+            "log (Σ exp(S / T) + exp(sink / T)), T = 2",
         ),
     ],
 )
