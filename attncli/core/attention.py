@@ -268,10 +268,9 @@ class Attention(Vectors):
 
     def traits(self) -> dict[str, Any]:
         """What else decides formulas: what is projected, and of what; whether heads are joined."""
-        tables = ("query", "key", "value", "output")
         return {
+            **self.projections.traits(),
             "joined": self.joins,
-            "projected": [name for name in tables if getattr(self.projections, name) is not None],
             "made_of": dict(self.presentation.made_of),
         }
 

@@ -70,6 +70,12 @@ class Projections:
     value: Linear | None = None
     output: Linear | None = None
 
+    def traits(self) -> dict[str, list[str]]:
+        """Which vectors are projected, and which of them with a bias."""
+        tables = {name: table for name, table in vars(self).items() if table is not None}
+        shifted = [name for name, table in tables.items() if table.bias is not None]
+        return {"projected": list(tables), "shifted": shifted}
+
 
 def split_shape(name: str, shape: Shape, heads: int) -> Shape:
     """`(… n H·d)` → `(… H n d)`; raises `InputError` where the heads cannot share the features."""

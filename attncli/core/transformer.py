@@ -173,9 +173,9 @@ class Encoder:
     def traits(self) -> dict[str, Any]:
         """What else decides formulas: whether there are biases and positions."""
         return {
+            **self.layers[0].self_attention.projections.traits(),
             "layers": len(self.layers),
             "joined": True,
-            "projected": ["query", "key", "value", "output"],
             "made_of": {},
             "biased": self.layers[0].feed_forward.first.bias is not None,
         }

@@ -266,6 +266,7 @@ def _describe(step_name: str, settings: Mapping[str, Any], notation: Notation) -
             formula = _warm(formula, settings)
         case "output" if "output" in settings.get("projected", ()):
             formula = "O = B Wo" if notation == "rows" else "O = Wo B"
+            formula += " + bo" * ("output" in settings.get("shifted", ()))
         case "convolution" | "attention" if settings.get("kernel_bias"):
             formula += " + bias"
         case "output" if settings.get("joined"):
@@ -284,7 +285,8 @@ def _projected(formula: str, settings: Mapping[str, Any], notation: Notation) ->
         return formula if letter == formula else f"{formula} = {letter}"
     table = f"W{names[formula][0]}"
     product = f"{letter} {table}" if notation == "rows" else f"{table} {letter}"
-    return f"{formula} = {product}"
+    shift = f" + b{names[formula][0]}" * (names[formula] in settings.get("shifted", ()))
+    return f"{formula} = {product}{shift}"
 
 
 def _scaled(formula: str, scale: Any) -> str:

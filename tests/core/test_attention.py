@@ -228,3 +228,14 @@ def test_heads_that_do_not_fit() -> None:
     assert load(**{**HEADS, "key": normal(1, 1, 7, 5), "value": normal(1, 1, 7, 3)}).facts()[1] == (
         "4 heads on 1"
     )
+
+
+def test_traits_name_the_projections_that_have_a_bias() -> None:
+    eye = [[1.0, 0.0], [0.0, 1.0]]
+    problem = load(
+        input=eye,
+        projections={"query": eye, "key": eye, "value": eye},
+        projection_biases={"key": [1.0, 2.0]},
+    )
+    assert problem.traits()["projected"] == ["query", "key", "value"]
+    assert problem.traits()["shifted"] == ["key"]

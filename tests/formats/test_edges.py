@@ -22,6 +22,11 @@ from attncli.solve import solve
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 HEAD = {"layers": 1, "head": True}
+SHIFTED = {
+    "projected": ["query", "key", "value", "output"],
+    "shifted": ["query", "key", "output"],
+    "made_of": dict.fromkeys(("query", "key", "value"), "input"),
+}
 CONVOLVED = {"kind": "convolution", "kernel_bias": True}
 
 
@@ -65,6 +70,10 @@ def test_a_step_of_one_axis_is_a_list(
         ("output", {**HEAD, "head_bias": True}, "columns", "Y = Wh X + bh"),
         ("convolution", CONVOLVED, "rows", " + bias"),
         ("scaled", {"scale": [2.0]}, "rows", "S · 2"),
+        ("query", SHIFTED, "rows", "Q = X Wq + bq"),
+        ("value", SHIFTED, "columns", "V = Wv I"),
+        ("key", SHIFTED, "columns", "K = Wk I + bk"),
+        ("output", SHIFTED, "columns", "O = Wo B + bo"),
         ("weights", {"normalizer": "none", "temperature": 2.0}, "rows", "A = S / T, T = 2"),
         ("weights", {"normalizer": "none", "temperature": 2.0}, "columns", "A′ = A / T, T = 2"),
         (
