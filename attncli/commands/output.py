@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from attncli.errors import OutputError, Place, UsageError
+from attncli.errors import OutputError, Place
 
 if TYPE_CHECKING:
     from attncli.commands.options import Options
@@ -157,11 +157,9 @@ def form(options: "Options", by_suffix: Mapping[str, str]) -> str:
     refuse_existing(path, options.force)
     suffix = path.suffix.lower()
     if chosen is None and suffix not in by_suffix:
-        raise UsageError(
-            f"-o {path}: the suffix says what to write",
-            expected=" ".join(by_suffix),
-            found=suffix or "none",
-        )
+        from attncli.formats.files import unknown_suffix
+
+        raise unknown_suffix(path, by_suffix)
     return chosen or by_suffix[suffix]
 
 

@@ -1,5 +1,6 @@
 """What a file gets: the steps as arrays, or a report; its suffix chooses."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,11 +23,17 @@ def format_of(path: Path) -> str:
     for name, entry in FORMATS.items():
         if suffix in entry.suffixes:
             return name
-    known = [*ARRAYS, *(suffix for entry in FORMATS.values() for suffix in entry.suffixes)]
-    raise UsageError(
+    raise unknown_suffix(
+        path, [*ARRAYS, *(suffix for entry in FORMATS.values() for suffix in entry.suffixes)]
+    )
+
+
+def unknown_suffix(path: Path, known: Iterable[str]) -> UsageError:
+    """The error of an output whose suffix is none of those known."""
+    return UsageError(
         f"-o {path}: the suffix says what to write",
         expected=" ".join(known),
-        found=suffix or "none",
+        found=path.suffix.lower() or "none",
         hint="--format json names a report's format whatever the suffix",
     )
 
