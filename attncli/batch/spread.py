@@ -22,7 +22,7 @@ from attncli.core.attention import Attention
 from attncli.core.normalize import Softmax
 from attncli.core.problem import Presentation, Problem
 from attncli.core.shapes import Sketch
-from attncli.core.similarity import Dot
+from attncli.core.similarity import Dot, ScaledDot
 from attncli.core.step import Array
 from attncli.core.tiled import TILE, Piece, Task, Unit, cut, side
 from attncli.core.tuned import Loop
@@ -234,7 +234,7 @@ def tiled_by(problem: Problem, tile: Tile, keep: Collection[str] | None) -> tupl
             hint="--steps output",
         )
     # Of what lies under a URL, nothing is known here but its shape.
-    plain = isinstance(problem.similarity, Dot) and problem.masked_row != "uniform"
+    plain = type(problem.similarity) in (Dot, ScaledDot) and problem.masked_row != "uniform"
     if not plain or keep is None or {*keep} & {"query", "key", "value"}:
         for url in urls_of(problem):
             raise _changed(url)
