@@ -79,6 +79,12 @@ def test_a_connection_is_ours_alone_silent_and_closed(reachable: type[Reachable]
     assert logging.root.manager.disable == logged
 
 
+def test_without_dask_nothing_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match="--cluster needs Dask"), Cluster(HERE).client():
+        pass
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [(OSError("refused\nat great length"), "refused"), (TimeoutError(), "TimeoutError")],

@@ -249,6 +249,14 @@ def test_what_failed_on_a_worker_is_told_as_from_here(here: Path, client: Client
     assert told[0].parameters == run.settings.parameters(run.jobs[0])
 
 
+def test_nothing_is_taken_in_while_nothing_is_back(here: Path, client: Client) -> None:
+    run = a_run(here, 1)
+    workers = Workers(run, client)
+    workers._flights.landed = lambda patience: None  # type: ignore[method-assign]
+    workers._land()
+    assert run.counts == Counts()
+
+
 def test_a_parcel_takes_what_a_stage_would_not(here: Path, client: Client) -> None:
     rng = np.random.default_rng(5)
     arrays = {name: rng.normal(size=(401, 3)) for name in ("query", "key", "value")}
