@@ -217,6 +217,27 @@ def test_outputs_are_put_in_place_every_second(
     assert calls == [101.125]
 
 
+def test_a_run_goes_on_where_looking_for_work_takes_long(
+    here: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(remote, "monotonic", lambda: now[0])
+    first = a_run(here, 5)
+    Workers(first, client).work(quiet)
+    first.settle()
+    Path("out/0004.npy").unlink()
+    again = a_run(here, 5, None, *first.journal.records.values())
+    holds = again.holds
+
+    def slowly(job: Job) -> bool:
+        now[0] += 1.0
+        return holds(job)
+
+    monkeypatch.setattr(again, "holds", slowly)
+    Workers(again, client).work(quiet)
+    assert again.counts == Counts(ok=1, skipped=4)
+
+
 def test_what_is_taken_in_counts_for_the_next_chunk(here: Path, client: Client) -> None:
     run = a_run(here, 9)
     workers = Workers(run, client)
