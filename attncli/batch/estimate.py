@@ -16,10 +16,10 @@ from attncli.core.problem import Problem
 from attncli.errors import Place
 from attncli.files.build import build
 from attncli.files.problem import Entries
-from attncli.files.snapshot import SMALL, Snapshot
+from attncli.files.snapshot import SMALL
 from attncli.files.tensors import file_of, header
 from attncli.files.types import Entry, Reference
-from attncli.files.vectors import ALIASES, Source, Tensor, base_of
+from attncli.files.vectors import ALIASES, Source, Tensor, base_of, widest
 
 UNREAD = ("mask", "bias", "key_mask", "query_mask", "source_mask", "source_key_mask")
 """Tensors that are looked at when a problem is built; without them its sizes are the same."""
@@ -30,11 +30,13 @@ class Headers(Source):
 
     def _loaded(self, key: str, text: str, place: Place | None) -> Tensor:
         base = base_of(place, self.base)
-        if os.path.getsize(file_of(text, base, place)) <= SMALL:
+        if not _is_large(file_of(text, base, place)):
             return super()._loaded(key, text, place)
         there = header(text, base, place)
-        kind = there.dtype if there.dtype.kind == "b" else _computed(there.dtype)
-        return np.broadcast_to(np.zeros((), kind), there.shape)
+        zero = np.zeros((), there.dtype)
+        if zero.dtype.kind != "b":  # who asks for numbers refuses these
+            zero = zero.astype(widest([zero]))
+        return np.broadcast_to(zero, there.shape)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,12 @@ class Estimate:
 
 def estimate(entries: Entries, base: Path, name: str) -> Estimate:
     """The problem of some entries, known by its sizes only. Raises what building it raises."""
-    large = [reference for reference in references(entries) if _is_large(*reference, base)]
     known = dict(entries)
-    headers = [header(text, base_of(place, base), place) for text, place in large]
+    headers = [
+        header(text, base_of(place, base), place)
+        for text, place in references(entries)
+        if _is_large(file_of(text, base_of(place, base), place))
+    ]
     known["allow_nonfinite"] = Entry(True)  # so that nobody looks at the numbers
     for key in UNREAD:
         entry = known.get(key)
@@ -65,26 +70,10 @@ def estimate(entries: Entries, base: Path, name: str) -> Estimate:
     return Estimate(problem, sum(int(np.prod(each.shape)) * size for each in headers))
 
 
-def _computed(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that numbers of a file are computed in: integers in float64."""
-    is_small_float = dtype.kind not in "iu" and dtype.itemsize <= 4
-    return np.dtype(np.float32 if is_small_float else np.float64)
-
-
-def has_large_inputs(entries: Entries, base: Path, seen: Snapshot) -> bool:
+def has_large_inputs(entries: Entries, base: Path) -> bool:
     """Whether an input is too large to be read before it is known to fit."""
-    looked_at = set()
-    for text, place in references(entries):
-        path = file_of(text, base_of(place, base), place)
-        if path in looked_at or seen.content(path) is not None:
-            continue
-        looked_at.add(path)
-        try:
-            if os.stat(path).st_size > SMALL:
-                return True
-        except OSError:
-            continue  # reading it will say what is wrong
-    return False
+    paths = {file_of(text, base_of(place, base), place) for text, place in references(entries)}
+    return any(map(_is_large, paths))
 
 
 def references(entries: Mapping[str, Entry]) -> Iterator[tuple[str, Place | None]]:
@@ -103,8 +92,8 @@ def _references(value: Any, place: Place | None) -> Iterator[tuple[str, Place | 
             yield from _references(item, place)
 
 
-def _is_large(text: str, place: Place | None, base: Path) -> bool:
+def _is_large(path: Path) -> bool:
     try:
-        return os.path.getsize(file_of(text, base_of(place, base), place)) > SMALL
+        return os.path.getsize(path) > SMALL
     except OSError:
-        return False
+        return False  # reading it will say what is wrong

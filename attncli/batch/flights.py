@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -37,7 +38,7 @@ class Flights(Generic[Cargo]):
         self._flying: dict[int, tuple[Any, Cargo]] = {}
         self._back: SimpleQueue[int] = SimpleQueue()
         self._count = 0
-        self._threads, self._asked = 1, -EVERY
+        self._threads, self._asked = 1, -inf
 
     def __len__(self) -> int:
         return len(self._flying)

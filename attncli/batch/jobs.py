@@ -184,7 +184,7 @@ def _files(each: Entry, base: Path, literal: bool) -> list[str]:
         return list(patterns)
     found: list[str] = []
     for pattern in patterns:
-        names = sorted(glob(pattern, root_dir=base or None, recursive=True))
+        names = sorted(glob(pattern, root_dir=base, recursive=True))
         names = [name for name in names if isfile(base / name)]
         if not names:
             raise InputError(

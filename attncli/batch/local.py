@@ -164,7 +164,7 @@ class Threads:
                 alive[0].finished.wait(TICK)
                 self._look_at_the_clock()
                 done = self.run.counts.done
-                if self._count < self.n_threads and monotonic() - started > SLOW * done:
+                if monotonic() - started > SLOW * done:
                     self._start(self.n_threads - self._count)
                 tick()
         except BaseException:
@@ -178,6 +178,7 @@ class Threads:
             raise self.broken
 
     def _start(self, n: int) -> None:
+        """Start so many threads more, if any."""
         for _ in range(min(n, len(self.run.jobs))):
             slot = Slot(self._count)
             self._count += 1
@@ -268,7 +269,7 @@ class Threads:
         self.stop.set()
         until = monotonic() + GRACE
         for slot in self._slots:
-            slot.finished.wait(max(0.0, until - monotonic()))
+            slot.finished.wait(until - monotonic())
         for slot in self._slots:
             if not slot.abandon():
                 slot.finished.wait()  # its output is being written, and then entered

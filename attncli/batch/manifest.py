@@ -106,7 +106,7 @@ def of_files(files: Sequence[str], template: str, sweeps: Iterable[str]) -> Mani
         sweep |= _swept_by_flag(text)
     if sweep:
         entries["sweep"] = Entry(sweep, Place("--sweep", is_flag=True))
-    entries["each"] = Entry(tuple(files), Place("FILES", is_flag=True))
+    entries["each"] = Entry(tuple(files))
     return expanded((Item(entries, place),), {}, Path(), literal=True)
 
 

@@ -6,6 +6,7 @@ by the very function that runs it on a thread here.
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -42,7 +43,7 @@ CHECKED = 16
 class Parcel(Stage):
     """Takes an output, however large, to be sent to where it is put in place."""
 
-    most: int = 1 << 62
+    most: int = sys.maxsize
     content: bytes | None = None
 
     def add(self, path: Path, content: bytes, *, force: bool) -> str:
@@ -211,8 +212,9 @@ class Workers:
             for job, (record, content) in zip(jobs, landed.result, strict=False):
                 self._take_in(job, record, content)
         elif landed.cargo.alone:
-            error = landed.error.at(jobs[0].place)
-            self._take_in(jobs[0], failed(jobs[0], self.run.settings, error), None)
+            (job,) = jobs
+            error = landed.error.at(job.place)
+            self._take_in(job, failed(job, self.run.settings, error), None)
         else:
             self._suspects += reversed(jobs)
 

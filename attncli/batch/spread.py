@@ -21,7 +21,8 @@ from attncli.batch.remote import SECOND, blas_of_one_thread
 from attncli.core.attention import Attention
 from attncli.core.normalize import Softmax
 from attncli.core.problem import Presentation, Problem
-from attncli.core.similarity import Dot
+from attncli.core.shapes import Sketch
+from attncli.core.similarity import Dot, ScaledDot
 from attncli.core.step import Array
 from attncli.core.tiled import TILE, Piece, Task, Unit, cut, side
 from attncli.core.tuned import Loop
@@ -38,17 +39,6 @@ LEAST_TILES = 4
 """Tiles of a span of keys, at least."""
 PATIENCE = 0.2
 """Seconds between two looks at the cluster."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Stands for an array of which only the shape is asked."""
-
-    shape: tuple[int, ...]
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +198,7 @@ def light(unit: Unit, atlas: Atlas) -> Unit:
         return None if array is None else atlas.rows_of(array) or np.ascontiguousarray(array)
 
     def shape(array: Array) -> Any:
-        return None if array is None else Shape(tuple(array.shape))
+        return None if array is None else Sketch(tuple(array.shape))
 
     recipe = unit.recipe
     vectors = ("query", "key", "value", "scores", "past_key", "past_value")
@@ -244,7 +234,7 @@ def tiled_by(problem: Problem, tile: Tile, keep: Collection[str] | None) -> tupl
             hint="--steps output",
         )
     # Of what lies under a URL, nothing is known here but its shape.
-    plain = isinstance(problem.similarity, Dot) and problem.masked_row != "uniform"
+    plain = type(problem.similarity) in (Dot, ScaledDot) and problem.masked_row != "uniform"
     if not plain or keep is None or {*keep} & {"query", "key", "value"}:
         for url in urls_of(problem):
             raise _changed(url)

@@ -73,6 +73,6 @@ def spelled(value: Any, position: int) -> str:
         return re.sub(r"[^\w.-]+", "-", value.text)
     if isinstance(value, dict) and "name" in value:
         return str(value["name"].value)
-    if getattr(value, "ndim", 1) == 0:
+    if getattr(value, "ndim", None) == 0:
         return spelled(value.item(), position)
     return str(position)

@@ -66,7 +66,8 @@ def run(job: Job, settings: Settings, around: Surroundings) -> Record:
             raise
         except Exception as error:
             record = failed(job, settings, known(error))
-    inputs = {_relative(path, job.base): value for path, value in seen.hashes.items()}
+    here = str(job.base) + os.sep  # paths are written as the manifest would write them
+    inputs = {path.removeprefix(here): value for path, value in seen.hashes.items()}
     return replace(record, seconds=round(perf_counter() - started, 6), inputs=inputs)
 
 
@@ -97,16 +98,10 @@ def holds(job: Job, settings: Settings, record: Record | None, stage: Stage) -> 
     return hash_of(job.path) == record.sha256 or stage.adopt(job.path, record.sha256, force=True)
 
 
-def _relative(path: str, base: Path) -> str:
-    """A path as the manifest would write it."""
-    top = str(base)
-    return path if top == "." or not path.startswith(top + os.sep) else path[len(top) + 1 :]
-
-
 def _output(job: Job, settings: Settings, around: Surroundings, seen: Snapshot) -> str:
     """Compute and write; the SHA-256 of the output."""
     entries, base, name = job.entries(settings.flags)
-    if has_large_inputs(entries, base, seen):
+    if has_large_inputs(entries, base):
         # Known before any of it is taken.
         with around.reserve(estimate(entries, base, name).needed(kept(job, settings))):
             return _computed(job, settings, around, seen, build(entries, base, name))

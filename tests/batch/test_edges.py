@@ -40,6 +40,16 @@ def test_a_dry_run_knows_what_is_done(here: Path, capsys: pytest.CaptureFixture[
     assert "1 job, 1 done, 0 to do" in capsys.readouterr().out
 
 
+def test_a_dry_run_goes_on_behind_an_input_that_is_missing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("none.json").write_text('{"query": "none.npy", "key": [[1]], "value": [[1]]}')
+    assert batch("none.json", *JOB, "--dry-run") == 0
+    text = capsys.readouterr().out
+    assert "fails: there is no file none.npy" in text
+    assert "2 jobs, 0 done, 2 to do, 1 will fail" in text
+
+
 def test_a_lock_that_the_system_refuses(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -226,6 +226,10 @@ def test_a_disk_that_fails_while_it_is_written(here: Path, monkeypatch: pytest.M
     [
         (["in/0000.npz", "in/0001.npz"], "expected one manifest, or -o"),
         (["in/0000.npz", "--sweep", "temperature=1"], "--sweep without -o"),
+        (["in/0000.npz", "-o", "a.npz", "--sweep", "temperature"], "expected KEY=A,B"),
+        (["in/0000.npz", "-o", "a.npz", "--sweep", "temperature="], "expected KEY=A,B"),
+        (["in/0000.npz", "-o", "a.npz", "--sweep", "temperature=[]"], "a sweep over no values"),
+        (["in/0000.npz", "-o", "{stme}.npz"], "{stme} stands for nothing here"),
         (["-", "-o", "x{index}.npz"], "standard input lists jobs"),
         (["in/0000.npz", "-o", "a.npz", "-j", "0"], "expected 1 or more"),
         (["in/0000.npz", "-o", "a.npz", "--retries", "-1"], "expected 0 or more"),

@@ -9,10 +9,11 @@ import pytest
 from attncli.api import attend
 from attncli.batch.jobs import located
 from attncli.batch.manifest import read_manifest
-from attncli.batch.settings import canonical
+from attncli.batch.settings import Settings, canonical
 from attncli.batch.template import filled, filled_entries, spelled
 from attncli.errors import InputError
 from attncli.files.types import Entry, Reference
+from attncli.formats.display import Display
 from tests.batch.jobs import batch
 
 Q, K, V = "query: [[1, 2]]", "key: [[1, 0], [0, 1], [2, 1]]", "value: [[1], [2], [3]]"
@@ -66,6 +67,7 @@ def test_values_are_filled_in_at_any_depth_and_nowhere_else() -> None:
         "title": Entry("of {stem}, {unknown} and {{}}"),
         "similarity": Entry({"name": Entry("{stem}"), "weight": Entry(Reference("{stem}.w.npy"))}),
         "images": Entry((Reference("{stem}.png"), 3)),
+        "labels": Entry(("{stem}", "b")),
         "scale": Entry(2),
     }
     made = {key: entry.value for key, entry in filled_entries(entries, {"stem": "s"}).items()}
@@ -74,6 +76,7 @@ def test_values_are_filled_in_at_any_depth_and_nowhere_else() -> None:
     assert made["similarity"]["name"].value == "{stem}", "a word is no file's name"
     assert made["similarity"]["weight"].value == Reference("s.w.npy")
     assert made["images"] == (Reference("s.png"), 3)
+    assert made["labels"] == ("{stem}", "b"), "a label may have braces of its own"
     assert made["scale"] == 2
 
 
@@ -85,6 +88,7 @@ def test_files_are_named_from_the_root_for_a_problem_elsewhere() -> None:
         "title": Entry("w.npz"),
         "similarity": Entry({"weight": Entry(Reference("w.npy"))}),
         "images": Entry((Reference("a.png"), 3)),
+        "labels": Entry(("w.npz", "b")),
     }
     base = Path("/there/and")
     made = {key: entry.value for key, entry in located(entries, base).items()}
@@ -94,6 +98,7 @@ def test_files_are_named_from_the_root_for_a_problem_elsewhere() -> None:
     assert made["title"] == "w.npz"
     assert made["similarity"]["weight"].value == Reference("/there/and/w.npy")
     assert made["images"] == (Reference("/there/and/a.png"), 3)
+    assert made["labels"] == ("w.npz", "b")
 
 
 def test_a_manifests_own_keys_beside_a_problem_elsewhere(here: Path) -> None:
@@ -172,6 +177,21 @@ def test_what_a_result_depends_on_is_the_meaning_not_the_place() -> None:
     assert canonical({"a": Entry(array + 1)})["a"] != made["a"]
 
 
+def test_the_same_keys_in_another_order_are_the_same_job(here: Path) -> None:
+    (here / "p.yaml").touch()
+    keys = "temperature: 2, similarity: {name: cosine, epsilon: 3}"
+    turned = "similarity: {epsilon: 3, name: cosine}, temperature: 2"
+    name = manifest(
+        f"jobs:\n- {{problem: p.yaml, {keys}, output: a.npz}}\n"
+        f"- {{problem: p.yaml, {turned}, output: b.npz}}\n"
+        f"- {{problem: p.yaml, {keys}, causal: false, output: c.npz}}\n"
+    )
+    first, second, third = (Settings().parameters(job) for job in read_manifest(name).jobs)
+    assert first == second
+    assert first != third
+    assert Settings().digits == Display().digits
+
+
 def test_patterns_that_find_nothing_say_where_they_looked(here: Path) -> None:
     text = "jobs:\n  - {each: '*.npy', output: '{stem}.npz'}\n"
     (here / "sub").mkdir()
@@ -184,10 +204,54 @@ def test_patterns_that_find_nothing_say_where_they_looked(here: Path) -> None:
     assert there_not.value.hint == "paths are relative to sub"
 
 
+def test_patterns_reach_into_directories_of_the_manifests_own(here: Path) -> None:
+    for name in ("a.npz", "jobs/b.npz", "jobs/deep/c.npz", "jobs/deep/er/d.npz"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    Path("jobs/jobs.yaml").write_text("jobs:\n- {each: '**/*.npz', output: 'out/{stem}.npz'}\n")
+    found = [job.file for job in read_manifest("jobs/jobs.yaml").jobs]
+    assert found == ["b.npz", "deep/c.npz", "deep/er/d.npz"]
+
+
+def test_a_file_may_be_a_part_of_a_problem_or_name_it(here: Path) -> None:
+    for name in ("a.csv", "a.yaml"):
+        (here / name).touch()
+    name = manifest(
+        "jobs:\n- {each: '*.csv', problem: '{stem}.yaml', output: '1{stem}.npz'}\n"
+        "- {each: '*.csv', problem: p.yaml, query: '{file}', output: '2{stem}.npz'}\n"
+        f"- {{each: '*.csv', query: '{{file}}', {K}, output: '3{{stem}}.npz'}}\n"
+        "- {problem: a.yaml, output: 4.npz}\n"
+    )
+    jobs = read_manifest(name).jobs
+    assert [(job.problem, job.file) for job in jobs] == [
+        ("a.yaml", "a.csv"),
+        ("p.yaml", "a.csv"),
+        ("", "a.csv"),
+        ("a.yaml", "a.yaml"),
+    ]
+    assert [job.own["query"].value for job in jobs[1:3]] == [Reference("a.csv")] * 2
+
+
+def test_a_problem_is_no_output_of_another_job(here: Path) -> None:
+    (here / "a.yaml").touch()
+    name = manifest(
+        "jobs:\n- {problem: a.yaml, output: b.yaml}\n- {problem: ./b.yaml, output: c.yaml}\n"
+    )
+    with pytest.raises(
+        InputError, match=r"\./b.yaml is the input of job 1 and the output of job 0"
+    ):
+        read_manifest(name)
+
+
 def test_a_job_on_a_line_knows_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = b'\n{"problem": "a.yaml", "output": "a.npz"}\n \n{"problem": "b", "output": "b.npz"}'
     monkeypatch.setattr("attncli.batch.manifest.read_content", lambda source: lines)
     assert [str(job.place) for job in read_manifest("-").jobs] == ["stdin:2:1", "stdin:4:1"]
+    job = b'{"query": "q.npy", "similarity": {"weight": "w.npy"}, "output": "a.npz"}'
+    monkeypatch.setattr("attncli.batch.manifest.read_content", lambda source: b"\n\n" + job)
+    own = read_manifest("-").jobs[0].own
+    assert str(own["query"].place) == "stdin:3:11"
+    assert str(own["similarity"].value["weight"].place) == "stdin:3:45"
     monkeypatch.setattr("attncli.batch.manifest.read_content", lambda source: b"\n \n")
     with pytest.raises(InputError, match="there are no jobs on standard input"):
         read_manifest("-")

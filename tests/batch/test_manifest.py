@@ -191,6 +191,8 @@ def test_the_command_line_is_a_manifest_in_one_line(here: Path) -> None:
     assert [job.output for job in made.jobs] == [
         f"out/{number:04}-{temperature}.npz" for number in range(2) for temperature in ("0.5", "1")
     ]
+    listed = of_files(["a[1].npz", "*.npz"], "{index}.npz", ["window=[[1, 0], [2, 0]]"])
+    assert [job.file for job in listed.jobs] == ["a[1].npz"] * 2 + ["*.npz"] * 2, "as they stand"
     with pytest.raises(Exception, match=r"KEY=A,B"):
         of_files(paths, "out/{stem}.npz", ["temperature"])
 

@@ -12,9 +12,9 @@ import pytest
 from attncli.batch import local
 from attncli.batch.jobs import Job
 from attncli.batch.journal import Journal, Record
-from attncli.batch.local import Gate, Threads
+from attncli.batch.local import Gate, Slot, Threads
 from attncli.batch.manifest import of_files
-from attncli.batch.run import Run
+from attncli.batch.run import Counts, Run
 from attncli.batch.settings import Settings
 from attncli.batch.work import Surroundings
 from attncli.errors import LimitError, OutputError
@@ -99,13 +99,15 @@ def test_what_takes_too_long_is_tried_again_by_another_thread(
         return ok(job)
 
     monkeypatch.setattr(local, "sleep", pauses.append)
-    threads(with_settings(run, retries=1, timeout=0.1), work, monkeypatch).work(lambda: None)
+    engine = threads(with_settings(run, retries=1, timeout=0.1), work, monkeypatch)
+    engine.work(lambda: None)
     late.set()
     assert statuses(run) == dict.fromkeys(("out/a.npz", "out/b.npz", "out/c.npz"), "ok")
     assert [output for output, _ in tries] == ["out/a.npz", "out/a.npz", "out/b.npz", "out/c.npz"]
     assert tries[0][1] != tries[1][1]
     assert pauses == [0.2]
-    assert run.counts.ok == 3
+    assert len(engine._slots) == 2, "one for the one that is given up"
+    assert run.counts == Counts(ok=3)
     assert not run.running
 
 
@@ -149,6 +151,52 @@ def test_what_is_being_written_is_not_given_up(run: Run, monkeypatch: pytest.Mon
 
     threads(with_settings(run, timeout=0.05), work, monkeypatch).work(lambda: None)
     assert set(statuses(run).values()) == {"ok"}
+    assert run.counts == Counts(ok=3)
+
+
+def test_what_is_being_written_does_not_hide_what_takes_too_long(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+    run.on_failure = lambda record: given_up.set()
+
+    def work(job: Job, settings: Settings, around: Surroundings) -> Record:
+        if around.last_look.__self__.number == 0:  # type: ignore[attr-defined]
+            around.last_look()
+            assert given_up.wait(PATIENCE)
+        elif not given_up.is_set():
+            given_up.wait(PATIENCE)
+            around.go_on()
+        return ok(job)
+
+    threads(with_settings(run, timeout=0.15), work, monkeypatch, 2).work(lambda: None)
+    assert run.counts == Counts(ok=2, failed=1)
+
+
+def test_what_takes_less_than_it_may_is_not_given_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count()
+
+    def work(job: Job, settings: Settings, around: Surroundings) -> Record:
+        while next(looks) < 3:
+            time.sleep(MOMENT)
+        return ok(job)
+
+    engine = threads(with_settings(run, timeout=PATIENCE), work, monkeypatch)
+    engine.work(lambda: None)
+    assert run.counts == Counts(ok=3)
+    assert len(engine._slots) == 1, "nobody took its place"
+
+
+def test_a_job_is_overdue_once_and_only_beyond_its_time() -> None:
+    slot = Slot(0)
+    assert not slot.overdue(1e9), "nothing is done"
+    slot.deadline = 7.0
+    assert not slot.overdue(7.0)
+    assert slot.overdue(7.1)
+    slot.abandon()
+    assert not slot.overdue(7.1)
 
 
 def test_a_report_that_cannot_be_written_ends_the_run(
@@ -212,6 +260,110 @@ def test_an_interrupted_run_waits_for_what_is_being_written_only(
     ends.set()
     time.sleep(2 * MOMENT)
     assert statuses(run) == known, "what comes late is not taken"
+
+
+def test_an_interrupted_run_takes_what_ends_in_a_moment(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, interrupted = threading.Event(), threading.Event()
+
+    def work(job: Job, settings: Settings, around: Surroundings) -> Record:
+        begun.set()
+        assert interrupted.wait(PATIENCE)
+        time.sleep(MOMENT)
+        around.last_look()
+        return ok(job)
+
+    def interrupt() -> None:
+        if begun.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(local, "GRACE", float(PATIENCE))
+    with pytest.raises(KeyboardInterrupt):
+        threads(run, work, monkeypatch).work(interrupt)
+    assert statuses(run) == {"out/a.npz": "ok"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_nobody_waits_for_a_thread_that_writes_nothing(
+    first: bool, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even before its first job or between two, where it looks whether one is done already."""
+    looking, ends = threading.Event(), threading.Event()
+
+    def holds(job: Job) -> bool:
+        if job.index == (0 if first else 1):
+            looking.set()
+            ends.wait(PATIENCE)
+        return False
+
+    def work(job: Job, settings: Settings, around: Surroundings) -> Record:
+        around.last_look()
+        return ok(job)
+
+    def interrupt() -> None:
+        if looking.is_set():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "holds", holds)
+    monkeypatch.setattr(local, "GRACE", MOMENT)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        threads(run, work, monkeypatch).work(interrupt)
+    assert time.monotonic() - started < PATIENCE / 2
+    ends.set()
+    time.sleep(2 * MOMENT)
+    assert statuses(run) == ({} if first else {"out/a.npz": "ok"})
+
+
+def test_so_many_threads_begin_as_are_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, before = threading.Barrier(3), {*threading.enumerate()}
+
+    def work(job: Job, settings: Settings, around: Surroundings) -> Record:
+        together.wait(PATIENCE)
+        assert {*run.running.values()} == {"out/a.npz", "out/b.npz", "out/c.npz"}
+        assert all(one.daemon for one in {*threading.enumerate()} - before), "none keeps us alive"
+        together.wait(PATIENCE)
+        return ok(job)
+
+    monkeypatch.setattr(local, "SLOW", 1e9)
+    threads(run, work, monkeypatch, 3).work(lambda: None)
+    assert run.counts == Counts(ok=3)
+
+
+@pytest.mark.parametrize(("done", "n_threads"), [(24, 3), (25, 1)])
+def test_more_threads_than_one_pay_from_four_milliseconds_a_job(
+    done: int, n_threads: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first look, a tenth of a second after the start."""
+    now, looked = [100.0], threading.Event()
+
+    def work(job: Job, settings: Settings, around: Surroundings) -> Record:
+        assert looked.wait(PATIENCE)
+        return ok(job)
+
+    def tick() -> None:
+        if not looked.is_set():
+            begun.append(len(engine._slots))
+            looked.set()
+
+    class Watch(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] = 100.1
+            return super().wait(MOMENT)
+
+    begun: list[int] = []
+    made = local.Slot
+    monkeypatch.setattr(local, "monotonic", lambda: now[0])
+    monkeypatch.setattr(local, "cores", lambda: 3)
+    monkeypatch.setattr(local, "Slot", lambda number: made(number, finished=Watch()))
+    run.counts.skipped = done
+    threads(run, work, monkeypatch)
+    engine = Threads(run, None, 1000, False)
+    engine.work(tick)
+    assert begun == [n_threads]
+    assert run.counts == Counts(ok=3, skipped=done)
 
 
 def test_slow_jobs_get_more_threads_and_quick_ones_do_not(
