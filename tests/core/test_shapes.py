@@ -119,12 +119,13 @@ def test_each_query_head_is_served_by_the_key_head_of_its_group() -> None:
 
 def test_a_table_of_each_head_makes_heads() -> None:
     x, weight, bias = (RANDOM.normal(size=shape) for shape in ((3, 7, 5), (2, 5, 11), (2, 11)))
-    for linear in (Linear(weight), Linear(weight, bias)):
+    for linear in (Linear(weight), Linear(weight, bias), Linear(weight, bias[0])):
         made = linear.apply(x, np)
         assert made.shape == linear.shape(x.shape, "weight", "bias") == (3, 2, 7, 11)
         for batch, head, place in np.ndindex(3, 2, 7):
             row = x[batch, place] @ weight[head]
-            row = row if linear.bias is None else row + bias[head]
+            if linear.bias is not None:
+                row = row + (bias[head] if linear.bias.ndim == 2 else bias[0])
             np.testing.assert_allclose(made[batch, head, place], row, rtol=1e-12)
 
 
