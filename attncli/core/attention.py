@@ -175,7 +175,7 @@ class Attention(Vectors):
         """`query_mask` as `(… n_queries 1)`, without a head axis."""
         mask = self.query_mask
         assert mask is not None
-        return mask[..., 0, :, None] if self.joins and mask.ndim > 2 else mask[..., None]
+        return mask[..., 0, :, None] if self.joins and mask.ndim > 1 else mask[..., None]
 
     def _unheaded(self, name: str, value: Array) -> Step:
         heads = self.has_heads and not self.joins
