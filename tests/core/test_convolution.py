@@ -174,8 +174,10 @@ def test_shapes_that_do_not_fit_are_refused(parts: dict[str, Any], words: str) -
         "2 → 3 channels",
         "1 × 3 kernel, 3 heads",
     )
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as refused:
         Convolution(**{**fitting, **parts})
+    if "bias" in parts:
+        assert refused.value.expected == "one number for each of the 3 channels it makes"
 
 
 @settings(deadline=None)

@@ -137,6 +137,9 @@ def test_tables_and_biases_that_do_not_fit() -> None:
     with pytest.raises(InputError, match=r"b has the shape \(5\)") as refused:
         Linear(weight, np.zeros(5)).shape((2, 5), "W", "b")
     assert (refused.value.expected, refused.value.found) == ("(11)", "(5)")
+    with pytest.raises(InputError, match=r"b has the shape \(2 × 5\)") as refused:
+        Linear(np.zeros((2, 5, 11)), np.zeros((2, 5))).shape((2, 5), "W", "b")
+    assert (refused.value.expected, refused.value.found) == ("(2 × 11)", "(2 × 5)")
     with pytest.raises(InputError, match="heads") as refused:
         split_shape("query", (2, 7), 3)
     assert (refused.value.expected, refused.value.found) == ("a multiple of 3", "7")
