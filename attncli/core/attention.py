@@ -279,11 +279,9 @@ class Attention(Vectors):
         pairs = self.n_queries * self.n_keys * prod(self.leading)
         square = {"scores", "scaled", "capped", "biased", "masked", "weights"}
         kept = len(square & {*self.step_names()} & (square if keep is None else {*keep}))
-        given = (self.query, self.key, self.value)
-        vectors = sum(int(array.size) for array in given if array is not None)
         modifiers = (self.softcap is not None) + bool(self.biases) + bool(self.masks)
         alive = max(3 + modifiers, self.normalizer.alive)
-        return (pairs * (kept + alive) + 3 * vectors) * bytes_each(self.dtype) + 2 * pairs
+        return (pairs * (kept + alive) + self.numbers()) * bytes_each(self.dtype) + 2 * pairs
 
 
 def _beside(part: Array, keys: range, column: Array, n_added: int, xp: Namespace) -> Array:

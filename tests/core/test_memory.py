@@ -38,6 +38,19 @@ KINDS: dict[str, Keys] = {
     "softcap": {**LONG, "softcap": 2.0},
     "window": {**LONG, **WINDOW},
     "everything on": {**LONG, **WINDOW, "softcap": 2.0, "bias": normal(431, 397)},
+    "long cache": {
+        **{name: normal(2, 3, 1, 64) for name in NAMES},
+        "past": {"key": normal(2, 3, 211, 64), "value": normal(2, 3, 211, 64)},
+    },
+    "few heads of keys": {
+        "query": normal(2, 16, 1, 64),
+        "key": normal(2, 2, 97, 64),
+        "value": normal(2, 2, 97, 64),
+    },
+    "wide tables": {
+        **{name: normal(1 if name == "query" else 397, 4) for name in NAMES},
+        "projections": {name: normal(4, 128) for name in NAMES},
+    },
     "convolution": {**PICTURE, "image": normal(5, 2, 23, 17), "layout": "chw"},
     "many channels": {
         "kind": "convolution",
