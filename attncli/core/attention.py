@@ -175,7 +175,7 @@ class Attention(Vectors):
         """`query_mask` as `(… n_queries 1)`, without a head axis."""
         mask = self.query_mask
         assert mask is not None
-        return mask[..., 0, :, None] if self.joins and mask.ndim > 2 else mask[..., None]
+        return mask[..., 0, :, None] if self.joins and mask.ndim > 1 else mask[..., None]
 
     def _unheaded(self, name: str, value: Array) -> Step:
         heads = self.has_heads and not self.joins
@@ -279,11 +279,9 @@ class Attention(Vectors):
         pairs = self.n_queries * self.n_keys * prod(self.leading)
         square = {"scores", "scaled", "capped", "biased", "masked", "weights"}
         kept = len(square & {*self.step_names()} & (square if keep is None else {*keep}))
-        given = (self.query, self.key, self.value)
-        vectors = sum(int(array.size) for array in given if array is not None)
         modifiers = (self.softcap is not None) + bool(self.biases) + bool(self.masks)
         alive = max(3 + modifiers, self.normalizer.alive)
-        return (pairs * (kept + alive) + 3 * vectors) * bytes_each(self.dtype) + 2 * pairs
+        return (pairs * (kept + alive) + self.numbers()) * bytes_each(self.dtype) + 2 * pairs
 
 
 def _beside(part: Array, keys: range, column: Array, n_added: int, xp: Namespace) -> Array:

@@ -14,7 +14,7 @@ class Linear:
     """x W + b.
 
     weight `(d_in d_out)`, or one a head `(n_heads d_in d_out)`: then the result has a head axis,
-    `(… n_heads n d_out)`. bias `(d_out)`, or one a head `(n_heads d_out)`.
+    `(… n_heads n d_out)`. bias `(d_out)`, which heads share, or one a head `(n_heads d_out)`.
     """
 
     weight: Array
@@ -29,7 +29,7 @@ class Linear:
         """`(… n d_in)` → `(… n d_out)` or `(… n_heads n d_out)`."""
         if self.n_heads is not None:
             result = xp.matmul(x[..., None, :, :], self.weight)  # (… n_heads n d_out)
-            return result if self.bias is None else result + self.bias[:, None, :]
+            return result if self.bias is None else result + self.bias[..., None, :]
         result = xp.matmul(x, self.weight)
         return result if self.bias is None else result + self.bias
 

@@ -22,8 +22,8 @@ class LayerNorm:
     """
 
     weight: Array
-    bias: Array | None = None
-    epsilon: float = 1e-5
+    bias: Array | None
+    epsilon: float
 
     def apply(self, x: Array, xp: Namespace) -> Array:
         """`(… n d)` → `(… n d)`."""

@@ -224,7 +224,8 @@ def tiled(
             for rows in reversed([*cut(range(n), wide)]):
                 yield Piece(unit, quick, rows, wide, output, xp, index)
 
-    for halved in range(MOST_HALVINGS + 1):
+    halvings = MOST_HALVINGS
+    while True:
         done = 0
         try:
             for rows in machine.each(tasks(wide)):
@@ -235,9 +236,9 @@ def tiled(
         except Exception as error:
             if not exhausted(machine, error):
                 raise
-            if halved == MOST_HALVINGS or wide == 1:
+            if halvings == 0 or wide == 1:
                 raise _too_small(machine, attention, wide) from error
-            wide = max(1, wide // 2)
+            halvings, wide = halvings - 1, wide // 2
     if into is not None and rows_are_output:
         output = output.mapped()
     return (yield from attention.finished(output, xp))

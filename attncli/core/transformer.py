@@ -181,7 +181,8 @@ class Encoder:
         }
 
     def memory(self, keep: Collection[str] | None) -> int:
-        """Bytes of the kept steps, and of what is alive beside them: scores and hidden vectors."""
+        """Bytes of the kept steps, and of what is alive beside them: scores and hidden vectors,
+        and nine sets of vectors from the norm before an attention to the residual behind it."""
         rows = prod(self.leading) * self.n_queries
         hidden = max(int(layer.feed_forward.first.weight.shape[-1]) for layer in self.layers)
         pairs, narrow = rows * self.n_heads * self.n_keys, rows * self.width
@@ -189,7 +190,7 @@ class Encoder:
         names = self.step_names()
         kept = names if keep is None else [name for name in names if name in keep]
         total = sum(size.get(name.rpartition(".")[2], narrow) for name in kept)
-        return (total + 4 * pairs + 3 * rows * hidden) * bytes_each(self.dtype)
+        return (total + 9 * narrow + 4 * pairs + 3 * rows * hidden) * bytes_each(self.dtype)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

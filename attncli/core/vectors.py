@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from attncli.core.heads import Linear, Projections, split, split_shape
 from attncli.core.rotary import Rotary
@@ -161,6 +162,22 @@ class Vectors:
             lead = lead[:-1]
         names = self.leading_names(len(lead), False)
         return sizes | dict(zip(names, lead, strict=True))
+
+    def numbers(self) -> int:
+        """Most numbers that vectors hold at once: as given, what is made of them, served."""
+        given = made = widest = 0
+        for name in ("query", "key", "value"):
+            array = getattr(self, name)
+            if array is None:
+                continue
+            *lead, n, d = self.shape(name)
+            whole = prod(lead) * d * (n if name == "query" else self.n_keys)
+            given += int(array.size)
+            made += max(0, whole - int(array.size))  # wider tables, and a cache in front
+            widest = max(widest, whole if name != "query" else 0)
+        is_shared = 1 < self.n_kv_heads < self.n_heads  # repeated, keys and then values
+        served = widest * self.n_heads // self.n_kv_heads if is_shared else 0
+        return 3 * given + 2 * made + served
 
     # --- the recipe
 

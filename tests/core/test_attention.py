@@ -1,11 +1,16 @@
 """What problems say of themselves, and corners of masks, heads, similarities and checks."""
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 
 from attncli import attend, load
+from attncli.core.attention import Attention
+from attncli.core.heads import Linear, Projections
+from attncli.core.masking import Addition, Lengths, Table
+from attncli.core.step import result, run
 from attncli.errors import InputError, RefusedError
 from tests.core.test_transformer import state_dict
 
@@ -156,6 +161,106 @@ def test_a_zero_key_matters_to_cosine_only_where_it_is_seen() -> None:
     assert np.isfinite(attend(**keys, mask=others, mask_means="keep").output).all()
 
 
+def zero_at(shape: tuple[int, ...], *index: int) -> Any:
+    vectors = normal(*shape)
+    vectors[index] = 0
+    return vectors
+
+
+def test_a_zero_query_is_named_by_its_place() -> None:
+    with pytest.raises(RefusedError, match="query 1 "):
+        attend(query=zero_at((3, 2, 5), 2, 1), key=normal(3, 7, 5), similarity="cosine")
+
+
+@pytest.mark.parametrize(
+    ("key", "leading"),
+    [
+        ((7, 5), (3,)),  # one key of a whole batch
+        ((3, 1, 7, 5), (3, 4)),  # one of all heads
+        ((3, 4, 7, 5), (3, 4)),  # one a head
+        ((1, 2, 7, 5), (3, 4)),  # one of two heads, in each batch entry
+    ],
+)
+def test_a_zero_key_is_looked_at_where_any_query_that_it_serves_may_see_it(
+    key: tuple[int, ...], leading: tuple[int, ...]
+) -> None:
+    last = tuple(size - 1 for size in key[:-2])
+    keys: Keys = {
+        "query": normal(*leading, 2, 5),
+        "key": zero_at(key, *last, 3),
+        "value": normal(*(key[:-1] if len(leading) > 1 else (7,)), 3),
+        "similarity": "cosine",
+    }
+    hidden = np.ones((*leading, 2, 7), bool)
+    hidden[..., 3] = False
+    assert np.isfinite(attend(**keys, mask=hidden, mask_means="keep").output).all()
+    seen = hidden.copy()
+    seen[(*(size - 1 for size in leading), 1, 3)] = True  # of the last entry and head
+    with pytest.raises(RefusedError, match="key 3 "):
+        attend(**keys, mask=seen, mask_means="keep")
+    with pytest.raises(RefusedError, match="key 3 "):
+        attend(**keys)
+
+
+@pytest.mark.parametrize("shape", [(2, 7), (2, 1), (1, 7), (3, 2, 7), (3, 2, 1), (3, 1, 1)])
+def test_added_keys_are_seen_beside_whatever_a_mask_says_of_the_others(
+    shape: tuple[int, ...],
+) -> None:
+    visible = RANDOM.random(shape) < 0.5
+    visible[..., 0, 0] = False
+    attention = Attention(**BATCH, masks=(Table(visible),), zero_key=True)
+    whole = np.concatenate([np.broadcast_to(visible, (3, 2, 7)), np.ones((3, 2, 1), bool)], axis=-1)
+    for first, stop in combinations(range(9), 2):
+        seen = attention.seen(range(2), range(first, stop), np)
+        part = whole[..., first:stop]
+        assert np.array_equal(np.broadcast_to(seen, part.shape), part)
+    none = Attention(**PLAIN, masks=(Lengths(0),), zero_key=True)
+    assert none.seen(range(2), range(7), np) is False
+    assert none.seen(range(2), range(7, 8), np) is True
+    assert np.array_equal(none.seen(range(2), range(6, 8), np), [[False, True]])
+    assert none.reach(range(2), np) == range(8)
+    assert Attention(**PLAIN, masks=(Lengths(3),)).reach(range(2), np) == range(3)
+    assert Attention(**PLAIN, masks=(Lengths(3),), masked_by=-5.0).reach(range(2), np) == range(7)
+
+
+def test_what_is_added_to_scores_leaves_added_keys_alone() -> None:
+    for table in (normal(2, 7), normal(2, 1), normal(1, 1)):
+        biased = Attention(**PLAIN, biases=(Addition(table),), zero_key=True)
+        steps = {step.name: step.value for step in run(biased.steps(np))}
+        added = steps["biased"] - steps["scores"]
+        expected = np.broadcast_to(table, (2, 7))
+        np.testing.assert_allclose(added[:, :7], expected, rtol=0, atol=1e-14)
+        assert not added[:, 7].any()
+
+
+def test_a_mask_of_queries_goes_with_heads_that_are_joined() -> None:
+    """Of a query mask with a head axis and no batch, one row a query is left at the end."""
+    keys: Keys = {name: normal(n, 6) for name, n in (("query", 2), ("key", 7), ("value", 7))}
+    table = Projections(output=Linear(normal(6, 6), normal(6)))
+    mask = np.array([True, False])
+    for shaped in (mask, mask[None, :]):
+        attention = Attention(**keys, heads=3, projections=table, query_mask=shaped)
+        output = result(attention.steps(np))
+        assert output.shape == (2, 6)
+        assert output[0].all()
+        assert not output[1].any()
+
+
+def test_rows_that_see_nothing_get_what_is_asked() -> None:
+    table = np.ones((2, 7), bool)
+    table[1] = False
+    for masked_row, fill in (("zero", 0.0), ("nan", np.nan), ("uniform", 1 / 7)):
+        attention = Attention(**PLAIN, masks=(Table(table),), masked_row=masked_row)
+        with np.errstate(divide="ignore"):  # the logarithm of a sum of nothing
+            steps = {step.name: step.value for step in run(attention.steps(np))}
+        np.testing.assert_allclose(steps["weights"][1], np.full(7, fill))
+        assert steps["weights"][0].sum() == pytest.approx(1)
+        assert attention.leaves_out
+    assert not Attention(**PLAIN).leaves_out
+    assert not Attention(**PLAIN, masks=(Table(table),), masked_by=-1e9).leaves_out
+    assert Attention(scores=normal(2, 7)).leaves_out
+
+
 def refused(words: str, **changes: Any) -> None:
     with pytest.raises(InputError, match=words):
         load(**{**PLAIN, **changes})
@@ -222,6 +327,13 @@ def test_heads_that_do_not_fit() -> None:
 
     misfit("key has 3 heads, query has 4", key=normal(3, 3, 7, 5), value=normal(3, 3, 7, 3))
     misfit("value has 4 heads, key has 2", value=normal(3, 4, 7, 3))
+    with pytest.raises(InputError) as caught:
+        load(**{**HEADS, "value": normal(3, 4, 7, 3)})
+    assert caught.value.found == "4 and 2"
+    with pytest.raises(InputError, match="value has 6 vectors, key has 7") as caught:
+        load(**{**HEADS, "value": normal(3, 2, 6, 3)})
+    assert caught.value.expected.startswith("7: ")
+    assert caught.value.found == "6"
     misfit("key has the shape", key=normal(2, 2, 7, 5))
     misfit("value has 6 vectors, key has 7", value=normal(3, 2, 6, 3))
     misfit("key has 2 heads, query has 1", query=normal(2, 5))

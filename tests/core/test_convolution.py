@@ -83,6 +83,103 @@ def test_convolution_and_attention_are_the_loops(case: Case) -> None:
     assert trace.output_axes == trace.step("attention").axes
 
 
+FIXED = [
+    # batch, image, channels in and out, kernel, padding, dilation, stride
+    ((), (5, 7), (2, 3), (5, 3), "zero", 1, 1),
+    ((2,), (5, 7), (1, 2), (3, 5), "replicate", 1, 2),
+    ((2, 3), (3, 4), (2, 1), (2, 3), "zero", 2, 1),
+    ((), (7, 5), (3, 2), (3, 2), "replicate", 3, 3),
+    ((), (1, 5), (1, 1), (1, 5), "zero", 1, 2),
+]
+
+
+@pytest.mark.parametrize("place", range(len(FIXED)))
+def test_fixed_cases_are_the_loops(place: int) -> None:
+    batch, extent, (c_in, c_out), window, padding, dilation, stride = FIXED[place]
+    random = np.random.default_rng(place)
+    case = Case(
+        image=random.normal(size=(*batch, *extent, c_in)),
+        kernel=random.normal(size=(c_out, c_in, *window)),
+        bias=random.normal(size=c_out) if place % 2 else None,
+        padding=padding,
+        dilation=dilation,
+        stride=stride,
+    )
+    problem, expected = case.problem(), by_hand(case)
+    np.testing.assert_allclose(problem.direct(np), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(problem.attended(46.0, np), expected, rtol=1e-10, atol=1e-12)
+    kh, kw = window
+    pads = (dilation * (kh // 2), dilation * (kw // 2)) if padding == "zero" else (0, 0)
+    assert problem.pads == pads
+    attention = problem.attention(1.0, np)
+    assert attention.n_keys == (extent[0] + 2 * pads[0]) * (extent[1] + 2 * pads[1])
+    assert attention.n_queries == -(-extent[0] // stride) * -(-extent[1] // stride)
+
+
+def test_the_difference_is_measured_at_powers_of_two_and_at_the_problems_own() -> None:
+    image, kernel = np.ones((2, 3, 1)), np.ones((1, 1, 1, 1))
+    powers = [0.5, 1, 2, 4, 8, 16, 32, 64]
+    for own, trials in ((3.0, sorted([*powers, 3.0])), (8.0, powers)):
+        problem = Convolution(image=image, kernel=kernel, sharpness=own)
+        assert solve(problem)["falloff"][:, 0].tolist() == trials
+    plain = Convolution(image=image, kernel=kernel)
+    assert plain.settings() == {
+        "padding": "zero",
+        "dilation": 1,
+        "stride": 1,
+        "sharpness": 46.0,
+        "dtype": "float64",
+    }
+    assert plain.traits() == {"kernel_bias": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "beyond"),
+    [
+        ("dilation", 10**6, 10**6 + 1),
+        ("stride", 10**6, 10**6 + 1),
+        ("sharpness", 1e9, 1e9 + 1),
+    ],
+)
+def test_what_rounding_would_lose_is_refused_from_its_bound_on(
+    name: str, most: float, beyond: float
+) -> None:
+    parts: dict[str, Any] = {"image": np.ones((2, 3, 1)), "kernel": np.ones((1, 1, 1, 1))}
+    Convolution(**parts, **{name: most})
+    with pytest.raises(InputError, match=name) as refused:
+        Convolution(**parts, **{name: beyond})
+    assert refused.value.expected == f"at most {most:g}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"image": np.ones((3, 2))}, "image has the shape"),
+        ({"image": np.ones((0, 3, 2))}, "image has the shape"),
+        ({"kernel": np.ones((3, 2, 0, 1))}, "kernel has the shape"),
+        ({"kernel": np.ones((3, 2, 1))}, "kernel has the shape"),
+        ({"kernel": np.ones((2, 5, 1, 3))}, "kernel takes 5 channels, image has 2"),
+        ({"bias": np.ones(2)}, r"kernel_bias has the shape \(2\)"),
+        ({"bias": np.ones((3, 1))}, r"kernel_bias has the shape \(3 × 1\)"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(parts: dict[str, Any], words: str) -> None:
+    fitting: dict[str, Any] = {
+        "image": np.ones((7, 5, 2)),
+        "kernel": np.ones((3, 2, 1, 3)),
+        "bias": np.ones(3),
+    }
+    assert Convolution(**fitting).facts()[:3] == (
+        "7 × 5 pixels",
+        "2 → 3 channels",
+        "1 × 3 kernel, 3 heads",
+    )
+    with pytest.raises(InputError, match=words) as refused:
+        Convolution(**{**fitting, **parts})
+    if "bias" in parts:
+        assert refused.value.expected == "one number for each of the 3 channels it makes"
+
+
 @settings(deadline=None)
 @given(case=convolutions())
 def test_the_difference_falls_with_the_sharpness(case: Case) -> None:

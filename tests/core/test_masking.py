@@ -89,6 +89,73 @@ def test_an_entry_is_that_of_its_batch_entry(name: str) -> None:
         assert np.array_equal(whole(MASKS[name].entry(index)), expected)
 
 
+BANDS = [
+    (Places(offset), left, right)
+    for offset in (-3, 0, 2)
+    for left in (None, 0, 2)
+    for right in (None, 0, 1)
+]
+
+
+@pytest.mark.parametrize(("places", "left", "right"), BANDS)
+def test_each_tile_of_a_band_is_told_by_its_distances(
+    places: Places, left: int | None, right: int | None
+) -> None:
+    """True and False where it is so throughout, for every tile; and no reach wider than it is."""
+    band = Band(places, left, right)
+    assert isinstance(places.offset, int)
+    distance = np.arange(N_KEYS) - (np.arange(N_QUERIES)[:, None] + places.offset)
+    seen = (distance >= -(99 if left is None else left)) & (
+        distance <= (99 if right is None else right)
+    )
+    for top, bottom in combinations(range(N_QUERIES + 1), 2):
+        keys = np.flatnonzero(seen[top:bottom].any(axis=0))
+        reach = band.reach(range(top, bottom), N_KEYS, np)
+        assert (len(reach) == 0) is (len(keys) == 0)
+        if len(keys):
+            assert (reach.start, reach.stop) == (keys[0], keys[-1] + 1)
+        for first, stop in combinations(range(N_KEYS + 1), 2):
+            part = seen[top:bottom, first:stop]
+            answer = band.tile(range(top, bottom), range(first, stop), np)
+            assert (answer is True) is bool(part.all())
+            if answer is False:
+                assert not part.any()
+            assert np.array_equal(np.broadcast_to(answer, part.shape), part)
+
+
+def test_lengths_are_told_by_their_extremes_and_reach_no_further_than_the_longest() -> None:
+    each = Lengths(np.array([[2], [4], [3]]))
+    assert each.tile(range(3), range(2), np) is True
+    assert each.tile(range(1, 3), range(3), np) is True
+    assert each.tile(range(3), range(4, 7), np) is False
+    assert each.tile(range(1), range(2, 7), np) is False
+    assert np.array_equal(each.tile(range(1, 3), range(2, 4), np), [[True, True], [True, False]])
+    shared = Lengths(np.array([[[3]], [[5]]]))
+    assert shared.tile(range(1, 4), range(3), np) is True
+    assert shared.tile(range(1, 4), range(5, 7), np) is False
+    reaches = [mask.reach(range(3), 7, np) for mask in (Lengths(4), each, shared, Lengths(11))]
+    assert reaches == [range(4), range(4), range(5), range(7)]
+
+
+def test_the_reach_of_several_masks_is_what_all_reach() -> None:
+    window, short = Band(Places(0), 1, 2), Lengths(4)
+    assert masking.reach([], range(2, 4), 7, np) == range(7)
+    assert masking.reach([window, short], range(2, 4), 7, np) == range(1, 4)
+    assert masking.reach([short, window], range(2, 4), 7, np) == range(1, 4)
+    assert not masking.reach([window, short], range(6, 7), 7, np)
+
+
+def test_what_all_masks_let_through() -> None:
+    tables = [Table(np.array(rows)) for rows in ([[1, 1, 0]], [[1], [0]])]
+    masks = [Table(table.visible == 1) for table in tables]
+    both = visible(masks, range(2), range(3), np)
+    assert np.array_equal(both, [[True, True, False], [False, False, False]])
+    assert visible([], range(2), range(3), np) is True
+    assert visible([Lengths(3)], range(2), range(3), np) is True
+    assert np.array_equal(visible([Lengths(3), masks[0]], range(2), range(3), np), [[1, 1, 0]])
+    assert visible([*masks, Lengths(0)], range(2), range(3), np) is False
+
+
 def test_every_mask_is_tried_here() -> None:
     classes = {kind for kind in vars(masking).values() if hasattr(kind, "tile")}
     assert {type(mask) for mask in MASKS.values()} == classes - {Mask}
@@ -130,3 +197,67 @@ def test_relative_bias_looks_up_the_clamped_distance() -> None:
     table = np.array([10.0, 20.0, 30.0])
     bias = Relative(Places(0), table).bias(range(3), range(4), np)
     assert bias.tolist() == [[20, 30, 30, 30], [10, 20, 30, 30], [10, 10, 20, 30]]
+
+
+SLOPES = np.array([[[0.5]], [[0.25]]])
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 2])
+def test_alibi_is_a_line_on_one_side_of_all_places_and_nowhere_else(offset: int) -> None:
+    bias = Alibi(Places(offset), SLOPES)
+    for top, bottom in combinations(range(N_QUERIES + 1), 2):
+        for first, stop in combinations(range(N_KEYS + 1), 2):
+            queries, keys = range(top, bottom), range(first, stop)
+            distance = [key - query - offset for query in queries for key in keys]
+            line = bias.line(queries, keys, np)
+            assert (line is None) is (min(distance) < 0 < max(distance))
+            if line is not None:
+                slope, start = line
+                there = slope * (np.arange(first, stop) - first) + start
+                np.testing.assert_array_equal(there, bias.bias(queries, keys, np))
+
+
+def test_a_bias_of_a_batch_entry_and_head_is_its_part_of_the_whole() -> None:
+    offsets = np.array([[[[1]]], [[[-1]]], [[[0]]]])
+    biases: list[Any] = [
+        Alibi(Places(offsets), SLOPES),
+        Relative(Places(offsets), np.arange(10.0).reshape(2, 5)),
+        Relative(Places(offsets), np.arange(5.0)),
+        Relative(Places(1), np.arange(10.0).reshape(2, 5)),
+        Relative(Places(1), np.arange(5.0)),
+        Addition(RANDOM.normal(size=(3, 2, N_QUERIES, N_KEYS))),
+        Addition(RANDOM.normal(size=(2, N_QUERIES, 1))),
+        Addition(RANDOM.normal(size=(3, 1, 1, N_KEYS))),
+    ]
+    queries, keys = range(1, 4), range(2, 7)
+    for bias in biases:
+        whole = np.broadcast_to(bias.bias(queries, keys, np), (3, 2, 3, 5))
+        for index in np.ndindex(3, 2):
+            part = bias.entry(index).bias(queries, keys, np)
+            np.testing.assert_array_equal(np.broadcast_to(part, (3, 5)), whole[index])
+
+
+def test_a_relative_bias_of_each_head_looks_up_its_own_row() -> None:
+    table = np.array([[10.0, 20.0, 30.0], [1.0, 2.0, 3.0]])
+    for offset in (0, np.array([[[[0]]], [[[1]]]])):
+        bias = Relative(Places(offset), table).bias(range(3), range(4), np)
+        assert bias.shape == ((2, 3, 4) if isinstance(offset, int) else (2, 2, 3, 4))
+        for entry, head, query, key in np.ndindex(2, 2, 3, 4):
+            place = query + (0 if isinstance(offset, int) else entry)
+            one = bias[head] if isinstance(offset, int) else bias[entry, head]
+            assert one[query, key] == table[head, 1 + min(max(key - place, -1), 1)]
+
+
+def test_minus_infinity_of_a_mask_excludes_and_adds_nothing() -> None:
+    mask = Addition(np.array([[1.5, -np.inf, 0.0]]), excludes=True)
+    assert np.array_equal(mask.tile(range(2), range(3), np), [[True, False, True]])
+    assert np.array_equal(mask.bias(range(2), range(3), np), [[1.5, 0.0, 0.0]])
+
+
+def test_an_entry_is_picked_from_the_right_and_what_is_one_serves_all() -> None:
+    table = RANDOM.normal(size=(3, 1, 5, 7))
+    np.testing.assert_array_equal(masking.picked(table, (2, 4)), table[2, 0])
+    np.testing.assert_array_equal(masking.picked(table, (0, 1, 4)), table[1, 0])
+    np.testing.assert_array_equal(masking.picked(table[:, 0], (4, 2)), table[2, 0])
+    for whole in (table[0, 0], 3, None):
+        assert masking.picked(whole, (1, 2)) is whole

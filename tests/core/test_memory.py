@@ -12,7 +12,9 @@ from attncli import attend, load
 from attncli.core.attention import Attention
 from attncli.core.labels import Labels
 from attncli.core.normalize import NORMALIZERS
+from attncli.core.notes import Notes
 from attncli.core.similarity import MLP, Layer
+from attncli.core.step import Step
 from attncli.core.tiled import side, tiled
 from attncli.files import schema
 from attncli.solve import solve
@@ -36,6 +38,19 @@ KINDS: dict[str, Keys] = {
     "softcap": {**LONG, "softcap": 2.0},
     "window": {**LONG, **WINDOW},
     "everything on": {**LONG, **WINDOW, "softcap": 2.0, "bias": normal(431, 397)},
+    "long cache": {
+        **{name: normal(2, 3, 1, 64) for name in NAMES},
+        "past": {"key": normal(2, 3, 211, 64), "value": normal(2, 3, 211, 64)},
+    },
+    "few heads of keys": {
+        "query": normal(2, 16, 1, 64),
+        "key": normal(2, 2, 97, 64),
+        "value": normal(2, 2, 97, 64),
+    },
+    "wide tables": {
+        **{name: normal(1 if name == "query" else 397, 4) for name in NAMES},
+        "projections": {name: normal(4, 128) for name in NAMES},
+    },
     "convolution": {**PICTURE, "image": normal(5, 2, 23, 17), "layout": "chw"},
     "many channels": {
         "kind": "convolution",
@@ -43,7 +58,14 @@ KINDS: dict[str, Keys] = {
         "image": normal(2, 13, 15, 17),
         "layout": "chw",
     },
+    "many small pictures": {**PICTURE, "image": normal(997, 2, 2, 3), "layout": "chw"},
+    "far borders": {**PICTURE, "image": normal(2, 13, 11), "layout": "chw", "dilation": 7},
     "encoder": encoder(3, 2, 2, 117),
+    "many short": encoder(1, 1, 997, 2),
+    "wide inside": {
+        **encoder(1, 1, 13),
+        "parameters": state_dict(np.random.default_rng(4), 6, 1009, decoder=False, bias=True),
+    },
     "wide": encoder(2, 1, 3),
     "vision": {
         **encoder(2, 2),
@@ -186,3 +208,54 @@ def test_notes_name_the_batch_entry_the_head_and_the_label() -> None:
     mask[1, 0] = mask[2, 1] = False
     (said,) = notes(**own, mask=mask, mask_means="keep", masked_row="nan")[:1]
     assert said.startswith("2 of 6 queries may attend to nothing, first batch 1 · c: ")
+
+
+def noted(*steps: Step, is_softmax: bool = True, masked_row: str = "zero") -> list[str]:
+    notes = Notes(Labels(), masked_row, is_softmax)
+    for step in steps:
+        notes.see(step, np)
+    return notes.sentences
+
+
+def of(name: str, value: Any, *axes: str) -> Step:
+    return Step(name, np.asarray(value, float), axes or ("query", "key"))
+
+
+def test_a_weight_is_noted_from_where_it_is_one_with_three_digits() -> None:
+    scores = of("scores", [[0.0, 9.0], [0.0, -np.inf], [0.0, 9.0]])
+    for weight, told in ((0.9996, True), (0.9994, False)):
+        rows = [[1 - weight, weight], [1.0, 0.0], [0.5, 0.5]]
+        said = noted(scores, of("weights", rows))
+        assert [note.partition(":")[0] for note in said] == [
+            "q1 gives one key all of its weight"
+        ] * told
+        assert noted(scores, of("weights", rows), is_softmax=False) == []
+
+
+def test_the_last_scores_before_the_weights_say_who_sees_nothing() -> None:
+    seen = of("scores", [[0.0, 1.0], [0.0, 1.0]])
+    hidden = of("masked", [[0.0, 1.0], [-np.inf, -np.inf]])
+    weights = of("weights", [[0.3, 0.7], [0.0, 0.0]])
+    said = ["zero", "weights and output are zero"], ["nan", "weights and output are NaN"]
+    for masked_row, what in (*said, ["uniform", "all keys get the same weight"]):
+        (note,) = noted(seen, hidden, weights, masked_row=masked_row)
+        assert note == f"q2 may attend to nothing: {what} there"
+    (note,) = noted(seen, hidden, weights, masked_row="error")
+    assert note.endswith(": that is refused")
+    assert noted(seen, weights) == []
+
+
+def test_lost_numbers_are_noted_where_they_are() -> None:
+    bad = of("scores", [[0.0, 1.0], [np.inf, 1.0], [-np.inf, -np.inf], [np.nan, 0.0]])
+    assert noted(bad) == ["2 of 4 queries have NaN or infinity in scores, first q2"]
+    assert noted(of("layers.1.scores", [[np.inf]])) == ["q1 has NaN or infinity in layers.1.scores"]
+    assert noted(of("scores", [[0.0, -np.inf]])) == []
+    output = of("output", np.where(np.arange(30).reshape(2, 5, 3) == 22, np.nan, 0.0), *"bqf")
+    assert noted(replace(output, axes=("batch", "query", "feature"))) == [
+        "batch 1 · q3 has NaN or infinity in output"
+    ]
+    assert noted(of("output", [0.0, np.inf], "class")) == ["the output has NaN or infinity"]
+    assert noted(of("output", [0.0, 1.0], "class")) == []
+    assert noted(of("difference", [0.25, -0.5], "row")) == [
+        "attention and convolution differ by at most 0.5"
+    ]

@@ -52,6 +52,41 @@ def test_patches_that_do_not_fill_the_picture_are_refused() -> None:
         Picture(np.zeros((5, 7, 3)), 2)
 
 
+@pytest.mark.parametrize("shape", [(5, 8, 3), (8, 5, 3), (2, 5, 7, 3)])
+def test_patches_must_fill_both_sides(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="of 2 × 2 do not fill") as refused:
+        Picture(np.zeros(shape), 2)
+    assert (refused.value.found, refused.value.hint[:13]) == ("2", "choose anothe")
+
+
+@pytest.mark.parametrize(
+    ("shape", "chw"),
+    [((3, 7, 11), True), ((4, 7, 5), True), ((5, 7, 11), False), ((3, 7, 4), False)],
+)
+def test_channels_that_seem_to_come_first_are_named(shape: tuple[int, ...], chw: bool) -> None:
+    for lead in ((), (2,)):
+        with pytest.raises(InputError) as refused:
+            Picture(np.zeros((*lead, *shape)), 6)
+        assert ("layout: chw" in refused.value.hint) is chw
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (0, 3, 1), (2, 3, 0)])
+def test_what_has_no_pixels_is_no_picture(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="the picture has the shape"):
+        Picture(np.zeros(shape))
+
+
+def test_a_picture_in_words() -> None:
+    assert Picture(np.zeros((2, 3, 5, 1))).facts() == "3 × 5 pixels"
+    assert Picture(np.zeros((3, 1, 2))).facts() == "3 × 1 pixel"
+    assert Picture(np.zeros((4, 6, 1)), 2).facts() == "2 × 3 patches of 2 × 2"
+    plain = Picture(np.zeros((2, 3, 1)))
+    assert (plain.patch, plain.skip, plain.names()[0]) == (1, 0, "r0c0")
+    two = Picture(np.zeros((2, 3, 1)), skip=2)
+    assert [two.place(vector) for vector in (0, 1, 2, 5)] == [None, None, (0, 0), (1, 0)]
+    assert two.names()[:3] == ("class", "class", "r0c0")
+
+
 @pytest.mark.parametrize("notation", ["rows", "columns"])
 def test_attention_over_a_picture_is_attention_over_its_patches(notation: str) -> None:
     pixels = np.random.default_rng(1).random((3, 2 * 3, 2 * 5, 2))

@@ -98,6 +98,45 @@ def test_a_row_that_sees_nothing_can_be_an_error() -> None:
         by_tiles(refused, 2)
 
 
+@pytest.mark.parametrize("tile", [2, 3])
+@pytest.mark.parametrize("masked_row", ["zero", "nan", "uniform"])
+@pytest.mark.parametrize("normalizer", NORMALIZER_NAMES)
+def test_fixed_rows_that_see_nothing(normalizer: str, masked_row: str, tile: int) -> None:
+    """One among others in its tile, and all of a tile."""
+    random = np.random.default_rng(29)
+    mask = random.random((5, 7)) < 0.7
+    mask[[0, 1, 3]] = False
+    attention = load(
+        query=random.normal(size=(5, 3)),
+        key=random.normal(size=(7, 3)),
+        value=random.normal(size=(7, 2)),
+        mask=mask,
+        mask_means="keep",
+        masked_row=masked_row,
+        normalizer=normalizer,
+        temperature=0.7,
+    )
+    assert_same("output", by_tiles(attention, tile), by_steps(attention), 1e-12, 1e-14)
+
+
+def test_the_query_that_sees_nothing_is_named_in_whatever_tile_it_is() -> None:
+    mask = np.ones((5, 7), bool)
+    mask[3] = False
+    arrays = {name: RANDOM.normal(size=(n, 2)) for name, n in (("query", 5), ("key", 7))}
+    value = RANDOM.normal(size=(7, 3))
+    problem = load(**arrays, value=value, mask=mask, mask_means="keep", masked_row="error")
+    for tile in (1, 2, 5):
+        with pytest.raises(RefusedError, match="query 3 "):
+            by_tiles(problem, tile)
+
+
+def test_tiles_and_units_go_in_order() -> None:
+    assert [*recipe.cut(range(3, 10), 3)] == [range(3, 6), range(6, 9), range(9, 10)]
+    assert [*recipe.cut(range(3, 3), 3)] == []
+    assert [*recipe.indices(())] == [()]
+    assert [*recipe.indices((2, 3))] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+
+
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 def test_what_is_masked_cannot_reach_the_output(poison: float) -> None:
     value = RANDOM.normal(size=(7, 3))
@@ -170,6 +209,35 @@ def test_some_queries_alone_have_the_rows_that_they_have_among_all(
             assert_same(step.name, part[step.name], wanted, 1e-12, 1e-14)
 
 
+def test_fixed_queries_alone_have_the_rows_that_they_have_among_all() -> None:
+    """With places, turned vectors, tables and masks of each entry; by steps and by tiles."""
+    random = np.random.default_rng(31)
+    q, k, v = (random.normal(size=(2, 3, n, 4)) for n in (5, 7, 7))
+    seen = random.random((2, 3, 5, 7)) < 0.7
+    seen[..., 0] = True
+    rows = np.ones((2, 5), bool)
+    rows[1, 3] = False
+    problem = load(
+        query=q,
+        key=k,
+        value=v,
+        rope={"width": 2},
+        align="bottom-right",
+        window=[3, 2],
+        mask=seen,
+        mask_means="keep",
+        bias=random.normal(size=(5, 7)),
+        query_mask=rows,
+    )
+    given = load(scores=random.normal(size=(2, 5, 7)), value=random.normal(size=(2, 7, 3)))
+    for whole in (problem, given):
+        part = excerpt(whole, range(2, 4))
+        expected = by_steps(whole)[..., 2:4, :]
+        assert_same("output", by_steps(part), expected, 1e-12, 1e-14)
+        for tile in (1, 3):
+            assert_same("output", by_tiles(part, tile), expected, 1e-12, 1e-14)
+
+
 def test_masks_that_see_little_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles that no query looks at are never scored."""
     pairs = 0
@@ -221,17 +289,20 @@ def test_where_memory_is_short_tiles_are_halved(most: int, monkeypatch: pytest.M
     assert {*widths} == {width for width in (32, 16, 8, 4) if width >= most}
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "wanted"), [(32, 2, 32), (48, 3, 72), (33, 2, 32), (7, 1, 8)]
+)
 def test_after_four_halvings_it_says_what_is_wanted_and_what_is_free(
-    monkeypatch: pytest.MonkeyPatch,
+    first: int, last: int, wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hungry(*_: Any) -> Any:
         raise MemoryError
 
     monkeypatch.setattr(recipe.Unit, "rows", hungry)
     q, k, v = (RANDOM.normal(size=(37, 4)) for _ in range(3))
-    with pytest.raises(LimitError, match="even for tiles of 2 queries and keys") as caught:
-        by_tiles(load(query=q, key=k, value=v), 32, tuned=False)
-    assert caught.value.expected == "32 bytes for the scores of one tile"
+    with pytest.raises(LimitError, match=f"even for tiles of {last} queries and keys") as caught:
+        by_tiles(load(query=q, key=k, value=v), first, tuned=False)
+    assert caught.value.expected == f"{wanted} bytes for the scores of one tile"
     assert "free" in caught.value.found
 
 
@@ -242,6 +313,24 @@ def part(random: np.random.Generator, n_keys: int) -> Partial:
     scores = random.normal(size=(3, n_keys)) * 20
     scores[random.random((3, n_keys)) < 0.3] = -np.inf
     return Partial.of(scores, random.normal(size=(n_keys, 2)), np, leaves_out=True)
+
+
+def test_parts_merged_with_a_sink_are_the_softmax_of_all() -> None:
+    scores = np.array([[1.0, 2.5, -np.inf, 0.5], [-np.inf] * 4, [800.0, -np.inf, -700.0, 799.0]])
+    value = RANDOM.normal(size=(4, 3))
+    sink = np.array([[0.7]])
+    parts = [
+        Partial.of(scores[:, keys], value[keys], np, leaves_out=True)
+        for keys in (slice(0, 1), slice(1, 3), slice(3, 4))
+    ]
+    merged = parts[0].merge(parts[1], np).merge(parts[2], np)
+    for part, extra in ((merged, -np.inf), (merged.beside(sink, np), 0.7)):
+        for row in range(3):
+            best = max(*scores[row], extra)
+            weights = np.exp(scores[row] - (best if best > -np.inf else 0))
+            total = weights.sum() + np.exp(extra - (best if best > -np.inf else 0))
+            expected = weights @ value / (total or 1.0)
+            np.testing.assert_allclose(part.output(np)[row], expected, rtol=1e-13)
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 5), min_size=3, max_size=3))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attncli import attend, load
+from attncli.core.layers import LayerNorm
 from attncli.core.transformer import sinusoidal
 from attncli.errors import InputError, RefusedError
 from attncli.solve import solve
@@ -188,6 +189,75 @@ def test_what_is_masked_cannot_reach_the_output() -> None:
 def test_sinusoidal_positions_are_sine_and_cosine_in_turn(d: int) -> None:
     expected = [wave(place, d) for place in range(11)]
     np.testing.assert_allclose(sinusoidal(11, d, np), expected, rtol=0, atol=1e-15)
+
+
+def test_positions_are_added_to_the_places_that_there_are() -> None:
+    random = np.random.default_rng(5)
+    x, state = random.normal(size=(3, 5, 6)), STATE
+    keys: dict[str, Any] = {"kind": "encoder", "input": x, "heads": 2, "parameters": state}
+    for shape in ((5, 6), (9, 6), (1, 7, 6), (3, 5, 6)):
+        table = random.normal(size=shape)
+        got = attend(**keys, positions=table)["positioned"]
+        np.testing.assert_array_equal(got, x + table[..., :5, :])
+    for shape in ((4, 6), (5, 7), (6,), (2, 5, 6), (1, 3, 5, 6), (5, 5), (1, 6, 5)):
+        with pytest.raises(InputError, match="positions") as refused:
+            load(**keys, positions=np.ones(shape))
+        assert refused.value.subject == "positions"
+
+
+def test_a_norm_is_that_of_its_features() -> None:
+    x, weight, bias = (np.random.default_rng(6).normal(size=n) for n in ((2, 3, 5), 5, 5))
+    for shift in (None, bias):
+        got = LayerNorm(weight, shift, 0.1).apply(x, np)
+        for index in np.ndindex(2, 3):
+            row = x[index].tolist()
+            mean = sum(row) / 5
+            variance = sum((one - mean) ** 2 for one in row) / 5
+            for i, one in enumerate(row):
+                expected = (one - mean) / (variance + 0.1) ** 0.5 * weight[i]
+                expected += 0.0 if shift is None else bias[i]
+                assert got[index][i] == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_a_stack_says_of_its_sizes() -> None:
+    random = np.random.default_rng(7)
+    decoder = load(
+        kind="decoder",
+        input=random.normal(size=(3, 5, 6)),
+        source=random.normal(size=(3, 7, 6)),
+        heads=2,
+        parameters=DECODER,
+        epsilon=0.01,
+        norm="pre",
+    )
+    assert decoder.sizes() == {"query": 5, "key": 7, "head": 2, "batch": 3}
+    assert decoder.facts() == (
+        "1 decoder layer",
+        "batch 3",
+        "2 heads",
+        "5 vectors, 7 of the source",
+        "d 6",
+        "pre-norm, relu",
+        "dot, scaled",
+        "float64",
+    )
+    settings = decoder.settings()
+    assert {name: settings[name] for name in ("heads", "norm", "epsilon", "activation")} == {
+        "heads": 2,
+        "norm": "pre",
+        "epsilon": 0.01,
+        "activation": "relu",
+    }
+    traits = decoder.traits()
+    assert (traits["layers"], traits["joined"], traits["biased"]) == (1, True, True)
+    long = load(
+        kind="decoder",
+        input=random.normal(size=(11, 6)),
+        source=random.normal(size=(7, 6)),
+        heads=2,
+        parameters=DECODER,
+    )
+    assert long.sizes() == {"query": 11, "key": 11, "head": 2}
 
 
 def test_float32_stays_float32() -> None:

@@ -152,6 +152,76 @@ def test_the_vectors_are_named_by_their_places_and_classes_by_their_labels() -> 
     assert trace.step("output").axes == ("class",)
 
 
+def parts(**changes: Any) -> Keys:
+    """An encoder of vectors, or of a picture, with a class token."""
+    random = np.random.default_rng(7)
+    return {
+        "kind": "encoder",
+        "input": random.random((6, 10, 3)),
+        "patch": 2,
+        "heads": 2,
+        "parameters": state_dict(random, D, 5, decoder=False, bias=True),
+        "embedding": {"weight": random.normal(size=(WIDE, D))},
+        "class_token": random.normal(size=D),
+        **changes,
+    }
+
+
+def test_vectors_that_are_wide_enough_need_no_embedding() -> None:
+    keys = parts(input=np.random.default_rng(8).random((2, 3, D)), layout="hwc")
+    del keys["embedding"], keys["patch"]
+    trace = attend(**keys)
+    assert trace.names[:2] == ("patches", "tokens")
+    assert trace["tokens"].shape == (7, D)
+    np.testing.assert_array_equal(trace["tokens"][0], keys["class_token"])
+    np.testing.assert_array_equal(trace["tokens"][1:], keys["input"].reshape(6, D))
+    traits = trace.problem.traits()
+    assert traits["class_token"] is True
+    assert {traits[name] for name in ("head", "head_bias", "embedding_bias")} == {False}
+    assert "2 × 3 pixels and a class token" in trace.problem.facts()
+
+
+def test_what_is_made_of_the_class_token_is_made_of_the_first_vector() -> None:
+    random = np.random.default_rng(9)
+    pooler, head = random.normal(size=(D, 11)), random.normal(size=(D, CLASSES))
+    bias = random.normal(size=CLASSES)
+    for lead, axes in (((), ()), ((2,), ("batch",))):
+        keys = parts(
+            input=random.random((*lead, 6, 10, 3)),
+            pooler={"weight": pooler},
+            head={"weight": head, "bias": bias},
+        )
+        trace = attend(**keys)
+        last = trace["layers.0.norm2"]
+        np.testing.assert_allclose(trace["pooled"], np.tanh(last[..., 0, :] @ pooler), rtol=1e-12)
+        np.testing.assert_allclose(trace["output"], last[..., 0, :] @ head + bias, rtol=1e-12)
+        assert trace.step("pooled").axes == (*axes, "feature")
+        assert trace.step("output").axes == (*axes, "class")
+        assert trace.problem.sizes()["query"] == N + 1
+        traits = trace.problem.traits()
+        assert (traits["head"], traits["head_bias"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"class_token": np.ones(D + 1)}, "class_token has"),
+        ({"class_token": None, "pooler": {"weight": np.ones((D, D))}}, "pooler without"),
+        ({"head": {"weight": np.ones((D + 1, CLASSES))}}, "head.weight has 7 rows"),
+        ({"pooler": {"weight": np.ones((D + 1, CLASSES))}}, "pooler.weight has 7 rows"),
+        ({"embedding": {"weight": np.ones((WIDE - 1, D))}}, "embedding.weight has 11 rows"),
+        ({"positions": np.ones((N, D))}, "positions has"),
+        ({"positions": np.ones((N + 2, D))}, "positions has"),
+    ],
+)
+def test_what_does_not_fit_a_vision_transformer_is_refused(changes: Keys, words: str) -> None:
+    from attncli.errors import InputError
+
+    load(**parts(positions=np.ones((N + 1, D))))
+    with pytest.raises(InputError, match=words):
+        load(**parts(**changes))
+
+
 @pytest.mark.parametrize(("key", "value"), [("heads", 4), ("norm", "post"), ("patch", 4)])
 def test_a_key_that_contradicts_the_checkpoint_is_refused(key: str, value: object) -> None:
     from pathlib import Path
