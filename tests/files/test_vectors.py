@@ -414,6 +414,41 @@ def test_one_vector_for_values_is_asked_about(query: list[float] | None, key: in
     assert caught.value.what == f"value is one vector of {n} features, and there are {n} keys"
     shown = "[0.5], [1.5], [2.5]" + (", …" if n > 3 else "")
     assert caught.value.hint == f"one number a key is written [{shown}]"
+    if query is not None:
+        given["key"] = keys.T
+    else:
+        given["scores"] = np.ones((key, 2))
+    with pytest.raises(InputError) as caught:
+        load(**given, value=np.arange(n) + 0.5, notation="columns")
+    in_one_row = "[0.5, 1.5, 2.5" + (", …]" if n > 3 else "]")
+    assert caught.value.hint == f"one number a key is written [{in_one_row}]"
+
+
+def test_heads_of_keys_are_told_by_heads_or_by_four_axes() -> None:
+    whole = attend(**GIVEN)["weights"]
+    np.testing.assert_array_equal(attend(**GIVEN, kv_heads=K)["weights"], whole)
+    beside = {**GIVEN, "query": QUERY[:, 0]}  # one of them has four axes
+    with pytest.raises(InputError, match="no head axis"):
+        load(**beside, kv_heads=K)
+    for n_axes in (2, 3):
+        few = {name: array[(0,) * (4 - n_axes)] for name, array in GIVEN.items()}
+        with pytest.raises(InputError) as caught:
+            load(**few, kv_heads=K)
+        assert (caught.value.what, caught.value.hint) == ("kv_heads without heads", "heads: N")
+
+
+@pytest.mark.parametrize("notation", ["rows", "columns"])
+@pytest.mark.parametrize("lead", [(), (6,), (6, 7)])
+def test_scores_have_a_key_in_each_column_of_a_row(lead: tuple[int, ...], notation: str) -> None:
+    scores = np.ones((*lead, 4, 3))
+    if notation == "columns":
+        scores = scores.swapaxes(-1, -2)
+    with pytest.raises(InputError, match="of 3 features, and there are 3 keys"):
+        load(scores=scores, value=np.ones(3), notation=notation)
+    for n in (4, 6, 7):
+        with pytest.raises(InputError) as caught:
+            load(scores=scores, value=np.ones(n), notation=notation)
+        assert "one vector of" not in caught.value.what
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
