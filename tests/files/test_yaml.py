@@ -213,6 +213,24 @@ def test_any_input_is_read_or_refused(document: str | bytes) -> None:
             "hint: write the value out; text that begins with & stands in quotes",
         ),
         (
+            "title: &t it\n",
+            "p.yaml:1:8: error: the anchor &t is not read here\n"
+            "  title: &t it\n"
+            "hint: write the value out; text that begins with & stands in quotes",
+        ),
+        (
+            "title: !!str it\n",
+            "p.yaml:1:8: error: tags (!…) are not read here\n"
+            "  title: !!str it\n"
+            "hint: write the value out; text that begins with ! stands in quotes",
+        ),
+        (
+            "labels: &l {query: a}\n",
+            "p.yaml:1:9: error: the anchor &l is not read here\n"
+            "  labels: &l {query: a}\n"
+            "hint: write the value out; text that begins with & stands in quotes",
+        ),
+        (
             "query: *q\n",
             "p.yaml:1:8: error: the alias *q is not read here\n"
             "  query: *q\n"
