@@ -268,6 +268,15 @@ def test_nothing_kept_is_nothing_real() -> None:
     assert not seen(causal=True, align="bottom-right", key_mask=none).any()
 
 
+def test_beside_nothing_real_the_last_query_stands_before_the_first_key() -> None:
+    given = vectors(None, None)
+    align = {"align": "bottom-right", "key_mask": np.zeros(M, dtype=bool)}
+    made = attend(**given, bias={"alibi": True}, **align)
+    np.testing.assert_array_equal(
+        made["biased"], attend(**given, bias={"alibi": True}, align=-N)["biased"]
+    )
+
+
 @pytest.mark.parametrize(
     ("keys", "offset"),
     [

@@ -241,6 +241,20 @@ def test_cosines_that_do_not_fit_are_refused(rope: dict[str, Any], what: str) ->
     assert caught.value.what == what
 
 
+def test_cosines_of_each_vector_have_a_column_for_two_features() -> None:
+    query = RANDOM.normal(size=(B, N, 4))
+    with pytest.raises(InputError) as caught:
+        load(query=query, key=query, rope={"cos": np.ones((3, N, 2)), "sin": np.ones((3, N, 2))})
+    assert caught.value.expected == "(2 × 4 × 2), or (positions × width/2)"
+
+
+def test_tensors_of_no_attention_are_shown_up_to_six() -> None:
+    state = {f"t{n}": np.eye(2) for n in range(7)}
+    with pytest.raises(InputError, match="unknown tensor t0") as caught:
+        load(query=np.eye(2), key=np.eye(2), heads=1, parameters=state)
+    assert caught.value.found == "t0, t1, t2, t3, t4, t5"
+
+
 def test_places_of_another_batch_are_refused() -> None:
     query = RANDOM.normal(size=(B, N, 4))
     with pytest.raises(InputError, match=r"rope.positions has the shape \(3 × 4\)"):

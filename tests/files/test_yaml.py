@@ -402,3 +402,36 @@ def test_half_a_character_is_refused(half: str, c: bool) -> None:
 def test_the_characters_beside_halves_are_whole(whole: str, c: bool) -> None:
     title = read_document(f'title: "\\u{whole}"', "p.yaml", SCHEMA, c=c)["title"].value
     assert title == chr(int(whole, 16))
+
+
+@pytest.mark.parametrize("c", [True, False])
+@pytest.mark.parametrize(
+    ("document", "place", "what", "hint"),
+    [
+        (
+            "%YAML 2.0\n---\nheads: 1\n",
+            "1:1",
+            "YAML directives and tags are not read",
+            "remove this",
+        ),
+        (
+            "%YAML 1.1\n%YAML 1.1\n---\na: 1\n",
+            "2:1",
+            "YAML directives and tags are not",
+            "remove this",
+        ),
+        (
+            "%TAG ! x\n%TAG ! y\n---\na: 1\n",
+            "2:1",
+            "YAML directives and tags are not",
+            "remove this",
+        ),
+        ("title: !e!x y\n", "1:8", "YAML directives and tags are not read", "remove this"),
+        ("%YAML x\n---\na: 1\n", "1:7", "YAML directives are not read", "remove this line"),
+    ],
+)
+def test_directives_are_not_read(document: str, place: str, what: str, hint: str, c: bool) -> None:
+    with pytest.raises(InputError) as caught:
+        read_document(document, "p.yaml", SCHEMA, c=c)
+    assert caught.value.what.startswith(what)
+    assert (caught.value.hint, str(caught.value.place)) == (hint, f"p.yaml:{place}")
