@@ -28,6 +28,7 @@ from attncli.files import (
     schema,
     staging,
     tables,
+    yaml,
 )
 from attncli.files.types import Entry, Reference
 from attncli.files.vectors import Source
@@ -54,6 +55,10 @@ LIMITS = [
     (positions.N_BLOCKS * positions.BLOCK, 256 * MIB),
     (positions.SAMPLES * positions.SAMPLE, 65_536),
     (results.FULL, 9),
+    (cells.LONGEST, 200),
+    (yaml.DEPTH, 64),
+    (yaml.RUN, 4096),
+    (yaml.TWIN_LIMIT, 262_144),
     (staging.FEW, 8),
     (staging.FLAGS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)),
 ]

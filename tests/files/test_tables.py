@@ -243,6 +243,36 @@ t.csv:1:5: error: 2.5 and 1,5 in line 1: one has a decimal comma, the other a de
   1,5;2.5
 hint: write all numbers in one way""",
     ),
+    "after a line of the separator": (
+        "sep=;\n1;2\n3;x4\n",
+        """\
+t.csv:3:3: error: x4 is not a number
+  3;x4
+  expected a number, found x4 in cell 2""",
+    ),
+    "label after a line of the separator": (
+        "sep=;\na;2\n3;4\n",
+        f"""\
+t.csv:2:1: error: a is not a number
+  a;2
+  expected a number, found a in cell 1
+{LABELS_HINT}""",
+    ),
+    "quotes after a line of the separator": (
+        'sep=,\n1,2\n3,"4\n',
+        """\
+t.csv:3:1: error: the quotes do not match: unexpected end of data
+  3,"4
+hint: a quote inside a quoted cell is written twice: \"\"""",
+    ),
+    "third cell": (
+        '1,"2",x3\n1,2,3\n',
+        f"""\
+t.csv:1:7: error: x3 is not a number
+  1,"2",x3
+  expected a number, found x3 in cell 3
+{LABELS_HINT}""",
+    ),
     "thousands": (
         "1;1.234,5\n",
         """\

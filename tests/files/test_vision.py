@@ -58,6 +58,15 @@ def test_tables_are_turned_in_columns_and_biases_are_not() -> None:
     assert read(head=given, notation="rows").tables["head.weight"].shape == (2, 3)
 
 
+def test_patches_lie_as_the_tables_do() -> None:
+    given = np.arange(16.0).reshape(4, 4, 1)
+    entries = {"input": Entry(given), "patch": Entry(2)}
+    vision = Vision.read(Source(entries), given)
+    rows = np.array([[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]])
+    np.testing.assert_array_equal(vision.vectors("rows"), rows)
+    np.testing.assert_array_equal(vision.vectors("columns"), rows.T)
+
+
 def test_an_encoder_without_any_of_it_is_plain() -> None:
     assert read().is_plain
     assert not read(class_token=BIAS).is_plain

@@ -435,3 +435,25 @@ def test_directives_are_not_read(document: str, place: str, what: str, hint: str
         read_document(document, "p.yaml", SCHEMA, c=c)
     assert caught.value.what.startswith(what)
     assert (caught.value.hint, str(caught.value.place)) == (hint, f"p.yaml:{place}")
+
+
+@pytest.mark.parametrize("c", [True, False])
+@pytest.mark.parametrize(("n", "place"), [(0, "2:3"), (1, "2:3"), (2, "5:1")])
+def test_a_glued_colon_is_looked_for_two_lines_above(n: int, place: str, c: bool) -> None:
+    with pytest.raises(InputError) as caught:
+        read_document("title: a\n b:c\n" + " x\n" * n + "  d: e\n", "p.yaml", SCHEMA, c=c)
+    glued = "a space is missing after the colon"
+    misfit = "this line does not fit those above it"
+    assert caught.value.what == (misfit if n == 2 else glued)
+    assert str(caught.value.place) == f"p.yaml:{place}"
+
+
+def test_scalars_come_in_runs_of_4096() -> None:
+    cursor = Cursor("[" + "1, " * 4097 + "]", "p.yaml")
+    cursor.next()
+    assert [len(cursor.scalars()) for _ in range(3)] == [4096, 1, 0]
+    for n in (4096, 4097):
+        text = f"query: [[{'1, ' * n}], [{'2, ' * n}]]"
+        assert read_document(text, "p.yaml", SCHEMA)["query"].value.shape == (2, n)
+    labels = read_document(f"labels: {{key: [{'a, ' * 4097}]}}", "p.yaml", SCHEMA)["labels"]
+    assert labels.value["key"].value == ("a",) * 4097
