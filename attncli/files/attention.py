@@ -247,17 +247,22 @@ class _Builder:
     def _refuse_lone_value(
         self, raw: Mapping[str, Tensor | None], vectors: dict[str, Tensor]
     ) -> None:
-        value, key = raw["value"], vectors.get("key", raw["scores"])
-        if value is None or key is None or value.ndim != 1 or value.shape[0] == 1:
+        value, scores = raw["value"], vectors.get("scores")
+        key = vectors.get("key", scores)
+        if value is None or key is None or value.ndim != 1 or value.size == 1:
             return
-        n_keys = key.shape[-2] if "key" in vectors else key.shape[-1]
-        if n_keys == value.shape[0]:
-            numbers = ", ".join(f"[{number:g}]" for number in value[:3])
+        n_keys = key.shape[-2 if scores is None else -1]
+        if n_keys == value.size:
+            end = ", …" if n_keys > 3 else ""
+            first = [f"{number:g}" for number in value[:3]]
+            numbers = f"[[{'], ['.join(first)}]{end}]"
+            if self.notation == "columns":
+                numbers = f"[[{', '.join(first)}{end}]]"
             raise InputError(
                 f"value is one vector of {n_keys} features, and there are {n_keys} keys",
                 expected="a value for each key",
                 found="1",
-                hint=f"one number a key is written [{numbers}{', …' if n_keys > 3 else ''}]",
+                hint=f"one number a key is written {numbers}",
                 subject="value",
             )
 

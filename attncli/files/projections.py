@@ -71,9 +71,10 @@ def read_tables(source: Source) -> Tables:
     tables = Tables(columns=source.get("notation") == "columns")
     for name, entry in source.get("projections", {}).items():
         weight = source.tensor("projections", entry)
-        if weight is None or weight.ndim not in (2, 3):
+        assert weight is not None
+        if weight.ndim not in (2, 3):
             raise InputError(
-                f"projections.{name} has {0 if weight is None else weight.ndim} axes",
+                f"projections.{name} has {weight.ndim} axes",
                 expected="a table (d_in × d_out), or a list of tables, one a head",
                 subject="projections",
                 place=entry.place,

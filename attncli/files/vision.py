@@ -46,7 +46,8 @@ class Vision:
                 vision.tables[f"{key}.{part}"] = turned
         token = source.tensor("class_token")
         if token is not None:
-            vision.tables["class_token"] = token.reshape(-1) if token.ndim == 2 else token
+            one = token.ndim == 2 and 1 in token.shape
+            vision.tables["class_token"] = token.reshape(-1) if one else token
         if is_picture(source, "input", given):
             made = picture(source, "input", given)
             vision.made = replace(made, skip=int(token is not None))

@@ -155,6 +155,30 @@ def test_the_limit_is_16_mib(model: Path) -> None:
     assert refusal(model).what == "the file is larger than 16 MiB"
 
 
+def test_numbers_of_classes_have_at_most_18_digits() -> None:
+    texts = ("0", "12", "9" * 18, "9" * 19, "-1", "x", "")
+    assert [huggingface._position(text) for text in texts] == [0, 12, 10**18 - 1, 0, 0, 0, 0]
+
+
+def test_shards_lie_in_the_directory_itself() -> None:
+    for name in ("a.safetensors", "a b"):
+        assert huggingface._is_name(name)
+    for other in ("../a", "b/a", "/a", ".", 3, None):
+        assert not huggingface._is_name(other)
+
+
+def test_what_is_wrong_with_json_is_said_in_80_letters(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(content: bytes) -> None:
+        raise ValueError("x" * 81)
+
+    monkeypatch.setattr(huggingface.json, "loads", failing)
+    with pytest.raises(AttncliError) as caught:
+        huggingface._json(model / "config.json", None)
+    assert caught.value.what == "this is no JSON: " + "x" * 80
+
+
 @classified
 def test_labels_of_the_problem_stand_beside_those_of_the_classes(model: Path) -> None:
     names = {"10": "eleventh", "0": "first", "2": "third", "1": "second", "x": "odd"}

@@ -1,10 +1,12 @@
 """No key is taken and then ignored: the builder of a kind looks at each that belongs to it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from attncli.errors import InputError, Place
 from attncli.files.build import build
 from attncli.files.problem import Entries, keywords, sourced
 from attncli.files.schema import KEYS, KINDS
@@ -50,3 +52,10 @@ def asked() -> dict[str, set[object]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_builder_looks_at_each_key_of_its_kind(kind: str, asked: dict[str, set[object]]) -> None:
     assert {name for name, key in KEYS.items() if kind in key.kinds} <= asked[kind]
+
+
+@pytest.mark.parametrize(("name", "place"), [("p.yaml", Place("p.yaml")), ("", None)])
+def test_what_is_missing_is_missing_in_the_file(name: str, place: Place | None) -> None:
+    with pytest.raises(InputError, match="key is missing") as caught:
+        build(keywords({"query": np.eye(2)}), Path(), name)
+    assert caught.value.place == place

@@ -261,3 +261,29 @@ def test_a_reader_who_leaves_is_no_failure_of_the_file() -> None:
 
     with pytest.raises(BrokenPipeError):
         commit(Path("pipe"), write)
+
+
+def test_an_open_stream_is_written_to_by_its_number() -> None:
+    reads, writes = os.pipe()
+    try:
+        for path in (f"/dev/fd/{writes}", f"/proc/self/fd/{writes}"):
+            commit(Path(path), new)
+            assert os.read(reads, 9) == b"new"
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+@pytest.mark.parametrize(("name", "number"), [("stdin", 0), ("stdout", 1), ("stderr", 2)])
+def test_the_three_streams_have_their_numbers(
+    name: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def dup(given: int) -> int:
+        asked.append(given)
+        return os.open("taken", os.O_WRONLY | os.O_CREAT)
+
+    monkeypatch.setattr(module.os, "dup", dup)
+    commit(Path(f"/dev/{name}"), new)
+    assert (asked, Path("taken").read_bytes()) == ([number], b"new")

@@ -78,6 +78,12 @@ def test_a_tensor_that_is_no_layer_s_is_refused_with_its_place(name: str, hint: 
     )
 
 
+def test_a_number_is_no_table_of_a_layer() -> None:
+    error = refusal(**encoder(parameters={"linear1.weight": np.array(3.0)} | layer("x")))
+    assert error.what == "linear1.weight has the shape a single number"
+    assert error.expected == "(0 × 4), PyTorch's (d_out d_in), with d = 4"
+
+
 @pytest.mark.parametrize("name", [name for name in layer(decoder=True) if "bias" not in name])
 def test_every_table_of_a_layer_is_needed_and_has_its_shape(name: str) -> None:
     state = layer(decoder=True)
@@ -190,6 +196,9 @@ def test_labels_of_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_widths_and_heads_fit() -> None:
     error = refusal(**decoder(source=np.ones((M, D + 1))))
+    assert (error.what, error.found) == ("source has 5 features, input has 4", "5")
+    batch = np.ones((2, M + 2, D + 1))
+    error = refusal(**decoder(input=np.stack([GIVEN, GIVEN]), source=batch))
     assert (error.what, error.found) == ("source has 5 features, input has 4", "5")
     error = refusal(**encoder(heads=3))
     assert error.what == "input has 4 features, which 3 heads cannot share"

@@ -1,5 +1,6 @@
 """Limits are what is documented, and each is refused one beyond it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,9 @@ from attncli.files import (
     results,
     samples,
     schema,
+    staging,
     tables,
+    yaml,
 )
 from attncli.files.types import Entry, Reference
 from attncli.files.vectors import Source
@@ -37,17 +40,27 @@ LIMITS = [
     (problem.LARGEST_TEXT, 256 * MIB),
     (huggingface.LARGEST_JSON, 16 * MIB),
     (huggingface.MOST_LAYERS, 1000),
+    (huggingface.LEAST, 1e-18),
+    (huggingface.GREATEST, 1e18),
     (images.MOST, 65_536),
     (npy.MAPPED, MIB),
     (npy.MOST_HEADER, 65_536),
     (npy.MOST_LITERAL, 4096),
     (npy.MOST_AXES, 32),
     (npy.MOST_BYTES, 4_611_686_018_427_387_904),
+    (npy.VERSIONS, {(1, 0): (2, "latin1"), (2, 0): (4, "latin1"), (3, 0): (4, "utf-8")}),
     (npz.EPOCH, (1980, 1, 1, 0, 0, 0)),
+    (set(pictures.DEPTHS.values()), {65_535}),
     (positions.BLOCK, 4 * MIB),
     (positions.N_BLOCKS * positions.BLOCK, 256 * MIB),
     (positions.SAMPLES * positions.SAMPLE, 65_536),
     (results.FULL, 9),
+    (cells.LONGEST, 200),
+    (yaml.DEPTH, 64),
+    (yaml.RUN, 4096),
+    (yaml.TWIN_LIMIT, 262_144),
+    (staging.FEW, 8),
+    (staging.FLAGS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)),
 ]
 
 
@@ -188,6 +201,8 @@ def test_cells_of_any_length() -> None:
     assert cells.advice("1/" + "1" * 16) == ""
     assert cells.advice("0" + "1" * 199) == f"write {'1' * 199}, without leading zeros"
     assert cells.advice("0" + "1" * 200) == ""
+    assert cells.advice(" 1 ") == ""
+    assert cells.advice(" 1  2 ") == "write 1, 2: commas between numbers, brackets around a row"
 
 
 def test_a_picture_keeps_its_axes() -> None:

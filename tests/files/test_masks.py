@@ -215,6 +215,36 @@ def test_lengths_beyond_the_keys_are_refused(lengths: object) -> None:
         seen(key_lengths=lengths)
 
 
+def test_eight_lengths_are_shown_of_those_that_are_beyond_the_keys() -> None:
+    with pytest.raises(InputError) as caught:
+        seen(key_lengths=np.arange(9) + M)
+    assert caught.value.expected == "whole numbers from 0 to 7, the number of keys"
+    assert caught.value.found == "7, 8, 9, 10, 11, 12, 13, 14"
+
+
+def test_masks_of_another_shape_say_which_they_could_have() -> None:
+    for lead, shapes, batch in (
+        ((B, H), "a number, (2) (batch) or (2 × 5) (batch and queries)", True),
+        ((None, None), "a number or (5), one a query", False),
+    ):
+        with pytest.raises(InputError) as caught:
+            seen(*lead, key_lengths=np.ones((4, 1)))
+        assert (caught.value.what, caught.value.found) == (
+            "key_lengths has the shape (4 × 1)",
+            "(4 × 1)",
+        )
+        assert caught.value.expected == shapes
+        with pytest.raises(InputError) as caught:
+            seen(*lead, key_mask=np.ones((4, M), dtype=bool))
+        expected = "(2 × 7): batch entries, then keys" if batch else "(7): keys"
+        assert (caught.value.expected, caught.value.found) == (expected, "(4 × 7)")
+        with pytest.raises(InputError) as caught:
+            seen(*lead, query_mask=np.ones((4, N), dtype=bool))
+        assert caught.value.expected == ("(2 × 5)" if batch else "(5)")
+        with pytest.raises(InputError, match="query_mask cannot be added"):
+            seen(*lead, query_mask=np.full(N, 0.5))
+
+
 @pytest.mark.parametrize("heads", [None, H])
 @pytest.mark.parametrize("shape", [(N,), (1, N), (B, N)], ids=str)
 def test_a_query_mask_sets_rows_to_zero(shape: tuple[int, ...], heads: int | None) -> None:
@@ -266,6 +296,15 @@ def test_bottom_right_counts_up_to_the_last_key_that_is_kept(
 def test_nothing_kept_is_nothing_real() -> None:
     none = np.zeros((B, M), dtype=bool)
     assert not seen(causal=True, align="bottom-right", key_mask=none).any()
+
+
+def test_beside_nothing_real_the_last_query_stands_before_the_first_key() -> None:
+    given = vectors(None, None)
+    align = {"align": "bottom-right", "key_mask": np.zeros(M, dtype=bool)}
+    made = attend(**given, bias={"alibi": True}, **align)
+    np.testing.assert_array_equal(
+        made["biased"], attend(**given, bias={"alibi": True}, align=-N)["biased"]
+    )
 
 
 @pytest.mark.parametrize(

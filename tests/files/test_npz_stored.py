@@ -126,6 +126,44 @@ def test_an_archive_cut_off_anywhere_is_none() -> None:
     assert all(stored(raw[start:]) is None for start in range(1, len(raw) - 22))
 
 
+def said(raw: bytes, mark: bytes, **fields: int) -> bytes:
+    """An archive whose first header of a kind says something else, in two bytes or in four."""
+    changed, wide = bytearray(raw), ("crc", "packed", "size", "offset")
+    for field, value in fields.items():
+        at = raw.find(mark) + MEANT[mark][field]
+        n_bytes = 4 if field in wide and mark != b"PK\5\6" else 2
+        changed[at : at + n_bytes] = value.to_bytes(n_bytes, "little")
+    return bytes(changed)
+
+
+def test_an_entry_that_begins_anywhere_else_is_none() -> None:
+    raw = zipped({"a": b"one"})
+    assert contents(said(raw, b"PK\1\2", offset=0)) == {"a": b"one"}
+    for offset in (*range(1, len(raw) + 2), len(raw) + 30, 2**32 - 1):
+        assert stored(said(raw, b"PK\1\2", offset=offset)) is None, offset
+
+
+def test_an_entry_ends_where_the_file_does() -> None:
+    raw = zipped({"a": b"one"})
+    to_the_end = said(raw, b"PK\3\4", n_extra=len(raw) - 31)
+    nothing = {"crc": 0, "packed": 0, "size": 0}
+    assert contents(said(to_the_end, b"PK\1\2", **nothing)) == {"a": b""}
+    for size in (1, 2, 31, len(raw), 2**32 - 1):
+        # The checksum of nothing is 0: it is the size that says that something is missing.
+        beyond = said(to_the_end, b"PK\1\2", crc=0, packed=size, size=size)
+        assert stored(beyond) is None
+    one_more = said(raw, b"PK\3\4", n_extra=len(raw) - 30)
+    assert stored(said(one_more, b"PK\1\2", **nothing)) is None
+
+
+def test_a_directory_has_as_many_entries_as_the_end_says() -> None:
+    raw = zipped({"a": b"one", "": b"two"})
+    assert contents(raw) == {"a": b"one", "": b"two"}
+    for count in (0, 1, 3, 4, 65_535):
+        assert stored(said(raw, b"PK\5\6", here=count, count=count)) is None
+    assert contents(zipped({"": b""})) == {"": b""}
+
+
 def test_the_bytes_are_those_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b.c": np.ones((1, 1), bool), "d": np.float32(2)}
     written = []

@@ -92,3 +92,16 @@ def test_the_pixels_are_counted_before_they_are_read(
     monkeypatch.setattr(reading, "free_memory", lambda: 5 * 7 * 4 * 8 - 1)
     with pytest.raises(LimitError):
         read_picture(tmp_path / "p.png")
+
+
+def test_what_pillow_says_of_a_damaged_picture_is_kept_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise ValueError("x" * 121)
+
+    Image.fromarray(GREY).save(tmp_path / "p.png")
+    monkeypatch.setattr(Image, "open", failing)
+    with pytest.raises(InputError) as caught:
+        read_picture(tmp_path / "p.png")
+    assert caught.value.what == "the picture is damaged: " + "x" * 120

@@ -113,6 +113,15 @@ def test_features_are_as_many_as_one_of_the_tables_is_wide() -> None:
         )
 
 
+def test_features_of_a_batch_are_those_of_its_last_axis() -> None:
+    given = {key: np.ones((2, 3, 4)) for key in ("query", "key", "value")}
+    assert labels(**given, labels={"feature": [*"abcd"]}) == {"feature": (*"abcd",)}
+    for names in ("ab", "abc"):
+        with pytest.raises(InputError, match=r"labels\.feature has") as caught:
+            load(**given, labels={"feature": [*names]})
+        assert caught.value.expected == "one a feature: 4"
+
+
 def title(**keys: Any) -> str:
     return str(load(**keys).presentation.title)
 

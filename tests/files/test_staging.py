@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from attncli.errors import OutputError
+from attncli.files import staging
 from attncli.files.staging import Stage, clear
 
 CONTENT = b"numbers"
@@ -76,3 +77,25 @@ def test_what_somebody_takes_away_before_it_has_its_name_is_told() -> None:
     assert path == Path("out.npz")
     assert "no such file" in error.what
     assert os.listdir() == []
+
+
+@pytest.mark.parametrize(
+    ("system", "n", "calls"),
+    [
+        ("linux", 8, ["file"] * 8),
+        ("linux", 9, ["all"]),
+        ("darwin", 9, ["file"] * 9),
+    ],
+)
+def test_few_files_are_synced_one_by_one_and_many_at_once(
+    system: str, n: int, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(staging.sys, "platform", system)
+    monkeypatch.setattr(staging.os, "sync", lambda: made.append("all"))
+    monkeypatch.setattr(staging.os, "fsync", lambda descriptor: made.append("file"))
+    asides = [f"{at}.aside" for at in range(n)]
+    for aside in asides:
+        Path(aside).write_bytes(CONTENT)
+    staging._sync([*asides, *["taken away"] * (system == "darwin")])
+    assert made == calls

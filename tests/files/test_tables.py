@@ -96,6 +96,9 @@ def test_no_label_is_a_formula(label: str) -> None:
 def test_a_table_is_written() -> None:
     table = write_table(np.array([[1, -2]]), rows=["it"], columns=["the", "animal, tired"])
     assert table == ',the,"animal, tired"\nit,1,-2\n'
+    labelled = write_table([[1, 2], [3, 4]], rows=["it", "is"], columns=["a", "b"])
+    assert labelled == ",a,b\nit,1,2\nis,3,4\n"
+    assert write_table([[1], [2]], rows=["it", "is"]) == "it,1\nis,2\n"
     assert write_table([1.5, math.inf], delimiter="\t") == "1.5\tinf\n"
     assert write_table(np.float32(0.1)) == "0.10000000149011612\n"
     with pytest.raises(InputError) as caught:
@@ -225,6 +228,50 @@ hint: write all numbers in one way""",
 t.csv:2:3: error: 2,5 and 1.5 in line 1: one has a decimal comma, the other a decimal point
   1;2,5
 hint: write all numbers in one way""",
+    ),
+    "both, beside labels": (
+        "x;1;1.5\ny;2,5;3\n",
+        """\
+t.csv:2:3: error: 2,5 and 1.5 in line 1: one has a decimal comma, the other a decimal point
+  y;2,5;3
+hint: write all numbers in one way""",
+    ),
+    "both, in one row": (
+        "1,5;2.5\n",
+        """\
+t.csv:1:5: error: 2.5 and 1,5 in line 1: one has a decimal comma, the other a decimal point
+  1,5;2.5
+hint: write all numbers in one way""",
+    ),
+    "after a line of the separator": (
+        "sep=;\n1;2\n3;x4\n",
+        """\
+t.csv:3:3: error: x4 is not a number
+  3;x4
+  expected a number, found x4 in cell 2""",
+    ),
+    "label after a line of the separator": (
+        "sep=;\na;2\n3;4\n",
+        f"""\
+t.csv:2:1: error: a is not a number
+  a;2
+  expected a number, found a in cell 1
+{LABELS_HINT}""",
+    ),
+    "quotes after a line of the separator": (
+        'sep=,\n1,2\n3,"4\n',
+        """\
+t.csv:3:1: error: the quotes do not match: unexpected end of data
+  3,"4
+hint: a quote inside a quoted cell is written twice: \"\"""",
+    ),
+    "third cell": (
+        '1,"2",x3\n1,2,3\n',
+        f"""\
+t.csv:1:7: error: x3 is not a number
+  1,"2",x3
+  expected a number, found x3 in cell 3
+{LABELS_HINT}""",
     ),
     "thousands": (
         "1;1.234,5\n",

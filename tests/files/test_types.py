@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attncli.errors import AttncliError, InputError, Place
+from attncli.files.scalars import did_you_mean
 from attncli.files.types import (
     Boolean,
     Bounds,
@@ -551,3 +552,10 @@ def test_six_keys_are_shown_and_twelve_are_listed() -> None:
 def test_a_type_says_what_it_is() -> None:
     assert Type.__abstractmethods__ == {"metavar", "noun", "read", "accept"}
     assert Scalar.__abstractmethods__ == {"metavar", "noun", "parse"}
+
+
+def test_a_name_is_near_where_six_tenths_are_the_same() -> None:
+    assert did_you_mean("heads123456", ["heads", "title"]) == "did you mean heads?"  # 10 of 16
+    assert did_you_mean("heads1234567", ["heads"]) == ""  # 10 of 17
+    assert did_you_mean("HEADS", ["Heads"]) == "did you mean Heads?"
+    assert did_you_mean("heads", []) == did_you_mean("heads" * 9, ["heads"]) == ""

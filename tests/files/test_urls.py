@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attncli.errors import InputError, Place, RefusedError
-from attncli.files import positions
+from attncli.files import positions, urls
 from attncli.files.positions import Atlas, Rows, fingerprint, url_of
 from attncli.files.types import Entry, Reference
 from attncli.files.urls import Remote
@@ -81,6 +81,27 @@ def test_what_cannot_be_read_is_said(name: str, tmp_path: Path) -> None:
     entries = {"query": Entry(Reference(f"file://{tmp_path}/{name}"))}
     with pytest.raises(InputError, match=r"cannot be read|is cut short"):
         Remote(entries, tmp_path).tensor("query")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError("no such host\nask somebody"), "no such host"),
+        (ImportError("install s3fs"), "install s3fs"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_why_it_cannot_be_read_is_one_line(
+    error: Exception, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(url: str) -> int:
+        raise error
+
+    monkeypatch.setattr(urls, "size_of", failing)
+    with pytest.raises(InputError) as caught:
+        remote(tmp_path).tensor("query")
+    assert caught.value.what == f"file://{tmp_path}/a.npy cannot be read: {why}"
+    assert caught.value.place == Place("p.yaml", 2, 3)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

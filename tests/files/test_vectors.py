@@ -241,6 +241,20 @@ def test_cosines_that_do_not_fit_are_refused(rope: dict[str, Any], what: str) ->
     assert caught.value.what == what
 
 
+def test_cosines_of_each_vector_have_a_column_for_two_features() -> None:
+    query = RANDOM.normal(size=(B, N, 4))
+    with pytest.raises(InputError) as caught:
+        load(query=query, key=query, rope={"cos": np.ones((3, N, 2)), "sin": np.ones((3, N, 2))})
+    assert caught.value.expected == "(2 × 4 × 2), or (positions × width/2)"
+
+
+def test_tensors_of_no_attention_are_shown_up_to_six() -> None:
+    state = {f"t{n}": np.eye(2) for n in range(7)}
+    with pytest.raises(InputError, match="unknown tensor t0") as caught:
+        load(query=np.eye(2), key=np.eye(2), heads=1, parameters=state)
+    assert caught.value.found == "t0, t1, t2, t3, t4, t5"
+
+
 def test_places_of_another_batch_are_refused() -> None:
     query = RANDOM.normal(size=(B, N, 4))
     with pytest.raises(InputError, match=r"rope.positions has the shape \(3 × 4\)"):
@@ -414,6 +428,41 @@ def test_one_vector_for_values_is_asked_about(query: list[float] | None, key: in
     assert caught.value.what == f"value is one vector of {n} features, and there are {n} keys"
     shown = "[0.5], [1.5], [2.5]" + (", …" if n > 3 else "")
     assert caught.value.hint == f"one number a key is written [{shown}]"
+    if query is not None:
+        given["key"] = keys.T
+    else:
+        given["scores"] = np.ones((key, 2))
+    with pytest.raises(InputError) as caught:
+        load(**given, value=np.arange(n) + 0.5, notation="columns")
+    in_one_row = "[0.5, 1.5, 2.5" + (", …]" if n > 3 else "]")
+    assert caught.value.hint == f"one number a key is written [{in_one_row}]"
+
+
+def test_heads_of_keys_are_told_by_heads_or_by_four_axes() -> None:
+    whole = attend(**GIVEN)["weights"]
+    np.testing.assert_array_equal(attend(**GIVEN, kv_heads=K)["weights"], whole)
+    beside = {**GIVEN, "query": QUERY[:, 0]}  # one of them has four axes
+    with pytest.raises(InputError, match="no head axis"):
+        load(**beside, kv_heads=K)
+    for n_axes in (2, 3):
+        few = {name: array[(0,) * (4 - n_axes)] for name, array in GIVEN.items()}
+        with pytest.raises(InputError) as caught:
+            load(**few, kv_heads=K)
+        assert (caught.value.what, caught.value.hint) == ("kv_heads without heads", "heads: N")
+
+
+@pytest.mark.parametrize("notation", ["rows", "columns"])
+@pytest.mark.parametrize("lead", [(), (6,), (6, 7)])
+def test_scores_have_a_key_in_each_column_of_a_row(lead: tuple[int, ...], notation: str) -> None:
+    scores = np.ones((*lead, 4, 3))
+    if notation == "columns":
+        scores = scores.swapaxes(-1, -2)
+    with pytest.raises(InputError, match="of 3 features, and there are 3 keys"):
+        load(scores=scores, value=np.ones(3), notation=notation)
+    for n in (4, 6, 7):
+        with pytest.raises(InputError) as caught:
+            load(scores=scores, value=np.ones(n), notation=notation)
+        assert "one vector of" not in caught.value.what
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])

@@ -213,6 +213,24 @@ def test_any_input_is_read_or_refused(document: str | bytes) -> None:
             "hint: write the value out; text that begins with & stands in quotes",
         ),
         (
+            "title: &t it\n",
+            "p.yaml:1:8: error: the anchor &t is not read here\n"
+            "  title: &t it\n"
+            "hint: write the value out; text that begins with & stands in quotes",
+        ),
+        (
+            "title: !!str it\n",
+            "p.yaml:1:8: error: tags (!…) are not read here\n"
+            "  title: !!str it\n"
+            "hint: write the value out; text that begins with ! stands in quotes",
+        ),
+        (
+            "labels: &l {query: a}\n",
+            "p.yaml:1:9: error: the anchor &l is not read here\n"
+            "  labels: &l {query: a}\n"
+            "hint: write the value out; text that begins with & stands in quotes",
+        ),
+        (
             "query: *q\n",
             "p.yaml:1:8: error: the alias *q is not read here\n"
             "  query: *q\n"
@@ -384,3 +402,58 @@ def test_half_a_character_is_refused(half: str, c: bool) -> None:
 def test_the_characters_beside_halves_are_whole(whole: str, c: bool) -> None:
     title = read_document(f'title: "\\u{whole}"', "p.yaml", SCHEMA, c=c)["title"].value
     assert title == chr(int(whole, 16))
+
+
+@pytest.mark.parametrize("c", [True, False])
+@pytest.mark.parametrize(
+    ("document", "place", "what", "hint"),
+    [
+        (
+            "%YAML 2.0\n---\nheads: 1\n",
+            "1:1",
+            "YAML directives and tags are not read",
+            "remove this",
+        ),
+        (
+            "%YAML 1.1\n%YAML 1.1\n---\na: 1\n",
+            "2:1",
+            "YAML directives and tags are not",
+            "remove this",
+        ),
+        (
+            "%TAG ! x\n%TAG ! y\n---\na: 1\n",
+            "2:1",
+            "YAML directives and tags are not",
+            "remove this",
+        ),
+        ("title: !e!x y\n", "1:8", "YAML directives and tags are not read", "remove this"),
+        ("%YAML x\n---\na: 1\n", "1:7", "YAML directives are not read", "remove this line"),
+    ],
+)
+def test_directives_are_not_read(document: str, place: str, what: str, hint: str, c: bool) -> None:
+    with pytest.raises(InputError) as caught:
+        read_document(document, "p.yaml", SCHEMA, c=c)
+    assert caught.value.what.startswith(what)
+    assert (caught.value.hint, str(caught.value.place)) == (hint, f"p.yaml:{place}")
+
+
+@pytest.mark.parametrize("c", [True, False])
+@pytest.mark.parametrize(("n", "place"), [(0, "2:3"), (1, "2:3"), (2, "5:1")])
+def test_a_glued_colon_is_looked_for_two_lines_above(n: int, place: str, c: bool) -> None:
+    with pytest.raises(InputError) as caught:
+        read_document("title: a\n b:c\n" + " x\n" * n + "  d: e\n", "p.yaml", SCHEMA, c=c)
+    glued = "a space is missing after the colon"
+    misfit = "this line does not fit those above it"
+    assert caught.value.what == (misfit if n == 2 else glued)
+    assert str(caught.value.place) == f"p.yaml:{place}"
+
+
+def test_scalars_come_in_runs_of_4096() -> None:
+    cursor = Cursor("[" + "1, " * 4097 + "]", "p.yaml")
+    cursor.next()
+    assert [len(cursor.scalars()) for _ in range(3)] == [4096, 1, 0]
+    for n in (4096, 4097):
+        text = f"query: [[{'1, ' * n}], [{'2, ' * n}]]"
+        assert read_document(text, "p.yaml", SCHEMA)["query"].value.shape == (2, n)
+    labels = read_document(f"labels: {{key: [{'a, ' * 4097}]}}", "p.yaml", SCHEMA)["labels"]
+    assert labels.value["key"].value == ("a",) * 4097
