@@ -131,6 +131,9 @@ def test_the_difference_is_measured_at_powers_of_two_and_at_the_problems_own() -
         "dtype": "float64",
     }
     assert plain.traits() == {"kernel_bias": False}
+    assert not any(fact.startswith(("stride", "dilation")) for fact in plain.facts())
+    apart = Convolution(image=image, kernel=kernel, stride=2, dilation=2)
+    assert {"stride 2", "dilation 2"} <= {*apart.facts()}
 
 
 @pytest.mark.parametrize(
