@@ -179,6 +179,7 @@ def test_a_zero_query_is_named_by_its_place() -> None:
         ((3, 1, 7, 5), (3, 4)),  # one of all heads
         ((3, 4, 7, 5), (3, 4)),  # one a head
         ((1, 2, 7, 5), (3, 4)),  # one of two heads, in each batch entry
+        ((3, 1, 2, 7, 5), (3, 11, 4)),  # the same with two batch axes
     ],
 )
 def test_a_zero_key_is_looked_at_where_any_query_that_it_serves_may_see_it(

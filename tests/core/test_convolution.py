@@ -131,6 +131,9 @@ def test_the_difference_is_measured_at_powers_of_two_and_at_the_problems_own() -
         "dtype": "float64",
     }
     assert plain.traits() == {"kernel_bias": False}
+    assert not any(fact.startswith(("stride", "dilation")) for fact in plain.facts())
+    apart = Convolution(image=image, kernel=kernel, stride=2, dilation=2)
+    assert {"stride 2", "dilation 2"} <= {*apart.facts()}
 
 
 @pytest.mark.parametrize(
@@ -166,13 +169,13 @@ def test_what_rounding_would_lose_is_refused_from_its_bound_on(
 def test_shapes_that_do_not_fit_are_refused(parts: dict[str, Any], words: str) -> None:
     fitting: dict[str, Any] = {
         "image": np.ones((7, 5, 2)),
-        "kernel": np.ones((3, 2, 1, 3)),
+        "kernel": np.ones((3, 2, 1, 5)),
         "bias": np.ones(3),
     }
     assert Convolution(**fitting).facts()[:3] == (
         "7 × 5 pixels",
         "2 → 3 channels",
-        "1 × 3 kernel, 3 heads",
+        "1 × 5 kernel, 5 heads",
     )
     with pytest.raises(InputError, match=words) as refused:
         Convolution(**{**fitting, **parts})

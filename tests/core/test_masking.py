@@ -137,6 +137,15 @@ def test_lengths_are_told_by_their_extremes_and_reach_no_further_than_the_longes
     assert reaches == [range(4), range(4), range(5), range(7)]
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (3, 2, 2), (2, 1), (1, 2)])
+def test_a_tile_of_a_small_table_is_cut_from_it(shape: tuple[int, ...]) -> None:
+    table = RANDOM.random(shape)
+    whole = np.broadcast_to(table, (*shape[:-2], 2, 2))
+    for query, key in np.ndindex(2, 2):
+        tile = Addition(table).bias(range(query, query + 1), range(key, key + 1), np)
+        np.testing.assert_array_equal(tile, whole[..., query : query + 1, key : key + 1])
+
+
 def test_the_reach_of_several_masks_is_what_all_reach() -> None:
     window, short = Band(Places(0), 1, 2), Lengths(4)
     assert masking.reach([], range(2, 4), 7, np) == range(7)

@@ -62,7 +62,7 @@ def weights_of(name: str, scores: Any, temperature: float = 1.0) -> tuple[Any, A
         return NORMALIZERS[name](temperature).weights(np.asarray(scores), np)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 2.0])
 @pytest.mark.parametrize("name", NORMALIZERS)
 def test_weights_are_the_formula_row_by_row(name: str, temperature: float) -> None:
     weights, log_sum = weights_of(name, ROWS, temperature)

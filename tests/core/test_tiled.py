@@ -114,7 +114,7 @@ def test_fixed_rows_that_see_nothing(normalizer: str, masked_row: str, tile: int
         mask_means="keep",
         masked_row=masked_row,
         normalizer=normalizer,
-        temperature=0.7,
+        temperature=0.7 if tile == 2 else 2.0,
     )
     assert_same("output", by_tiles(attention, tile), by_steps(attention), 1e-12, 1e-14)
 
@@ -266,6 +266,55 @@ def test_masks_that_see_little_cost_little(monkeypatch: pytest.MonkeyPatch) -> N
         "window": 16 * 16 + 7 * 16 * 24,
         "lengths": 2048,
     }
+
+
+class Rows:
+    """Takes rows, as a file does; `mapped` then gives them back."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
+        self.array, self.is_mapped = np.full(shape, np.nan, dtype), False
+
+    def __setitem__(self, index: Any, rows: Any) -> None:
+        self.array[index] = rows
+
+    def mapped(self) -> np.ndarray:
+        self.is_mapped = True
+        return self.array
+
+
+def test_rows_go_to_what_is_given_for_them_where_they_are_the_output_themselves() -> None:
+    q, k, v = (RANDOM.normal(size=(2, n, 6)) for n in (5, 7, 7))
+    machine, made = find("numpy"), list[Rows]()
+
+    def into(shape: tuple[int, ...], dtype: str) -> Rows:
+        made.append(Rows(shape, dtype))
+        return made[-1]
+
+    for changes in ({}, {"heads": 3}, {"query_mask": [True] * 4 + [False]}):
+        problem = load(query=q, key=k, value=v, **changes)
+        with machine.session(2):
+            output = result(recipe.tiled(problem, machine, 2, into=into))
+        assert_same("output", output, by_steps(problem), 1e-12, 1e-14)
+        assert len(made) == 1, "heads are joined and rows zeroed after the tiles"
+    assert made[0].is_mapped
+
+
+def test_each_query_that_sees_nothing_is_told_once_with_its_entry() -> None:
+    mask = np.ones((2, 5, 7), bool)
+    mask[0, [1, 4]] = mask[1, 2] = False
+    arrays = [RANDOM.normal(size=(2, n, 3)) for n in (5, 7, 7)]
+    keys = dict(zip(("query", "key", "value"), arrays, strict=True))
+    problem, machine = load(**keys, mask=mask, mask_means="keep"), find("numpy")
+    told: list[tuple[int, int]] = []
+
+    def blind(index: tuple[int, ...], queries: range, nothing: Any) -> None:
+        told.extend(
+            (*index, query) for query, one in zip(queries, nothing[:, 0], strict=True) if one
+        )
+
+    with machine.session(1):
+        result(recipe.tiled(problem, machine, 2, blind=blind))
+    assert sorted(told) == [(0, 1), (0, 4), (1, 2)]
 
 
 # --- memory

@@ -117,6 +117,32 @@ def test_every_step_is_what_plain_loops_compute(case: Case) -> None:
         np.testing.assert_allclose(trace[name], theirs, rtol=1e-6, atol=1e-8, err_msg=name)
 
 
+@pytest.mark.parametrize(("kind", "norm"), [("encoder", "post"), ("decoder", "pre")])
+def test_fixed_stacks_are_what_plain_loops_compute(kind: str, norm: str) -> None:
+    random, decoder = np.random.default_rng(8), kind == "decoder"
+    state: dict[str, np.ndarray] = {"norm.weight": random.normal(size=6)}
+    for number in range(2):
+        inner = state_dict(random, 6, 7, decoder=decoder, bias=decoder)
+        state |= {f"layers.{number}.{name}": array for name, array in inner.items()}
+    keys: dict[str, Any] = {
+        "kind": kind,
+        "input": random.normal(size=(2, 3, 6)),
+        "heads": 2,
+        "norm": norm,
+        "activation": "gelu-tanh",
+        "epsilon": 0.1,
+        "causal": decoder,
+        "positions": "sinusoidal",
+    }
+    keys |= {"source": random.normal(size=(2, 5, 6))} if decoder else {}
+    trace, expected = attend(**keys, parameters=state), by_loops(Case(keys, state, 2))
+    assert trace.names == load(**keys, parameters=state).step_names()
+    assert {*expected[0]} <= {*trace.names}
+    for name in expected[0]:
+        theirs = np.array([entry[name] for entry in expected])
+        np.testing.assert_allclose(trace[name], theirs, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
 @given(stacks())
 def test_what_is_said_of_a_stack_is_so(case: Case) -> None:
     problem = load(**case.keys, parameters=case.state)

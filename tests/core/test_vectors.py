@@ -11,11 +11,15 @@ import pytest
 import attncli.core
 from attncli import load
 from attncli.core.attention import Attention
+from attncli.core.excerpt import only
 from attncli.core.heads import Linear, Projections
+from attncli.core.masking import Addition, Lengths
 from attncli.core.moving import moved
+from attncli.core.normalize import Sigmoid
 from attncli.core.problem import bytes_each
 from attncli.core.rotary import Rotary
 from attncli.core.step import Step, result, run
+from attncli.core.weighted import weighted_sum
 
 RANDOM = np.random.default_rng(23)
 Lead = tuple[int, ...]
@@ -187,3 +191,109 @@ def test_what_is_computed_with_cannot_be_changed_and_arrays_are_never_compared()
             if any("Array" in str(field.type) for field in fields(made)):
                 assert made.__hash__ is object.__hash__, made
                 assert made.__eq__ is object.__eq__, made
+
+
+SWITCHES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "without values": {"value": None},
+    "scaled": {"scale": 0.5},
+    "capped": {"softcap": 2.0},
+    "biased": {"biases": (Addition(normal(2, 7)),)},
+    "masked": {"masks": (Lengths(5),)},
+    "no softmax": {"normalizer": Sigmoid()},
+    "projected": {"projections": Projections(output=Linear(normal(3, 3)))},
+    "all": {"scale": 0.5, "softcap": 2.0, "biases": (Addition(normal(2, 7)),), "masked_by": -9.0}
+    | {"masks": (Lengths(5),)},
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_the_steps_that_settings_switch_on_are_those_that_are_told(name: str) -> None:
+    keys: dict[str, Any] = {"query": normal(2, 5), "key": normal(7, 5), "value": normal(7, 3)}
+    for given in (keys, {"scores": normal(2, 7), "value": keys["value"]}):
+        problem = Attention(**{**given, **SWITCHES[name]})
+        steps = {step.name: step.value for step in run(problem.steps(np))}
+        assert tuple(steps) == problem.step_names()
+        scores = steps["scores"]
+        if problem.scale is not None:
+            scores = scores * 0.5
+            np.testing.assert_array_equal(steps["scaled"], scores)
+        if problem.softcap is not None:
+            scores = 2.0 * np.tanh(scores / 2.0)
+            np.testing.assert_array_equal(steps["capped"], scores)
+        if problem.biases:
+            scores = scores + problem.biases[0].bias(range(2), range(7), np)
+            np.testing.assert_array_equal(steps["biased"], scores)
+        if problem.masks:
+            hidden = scores - 9.0 if problem.masked_by is not None else -np.inf
+            scores = np.where(np.arange(7) < 5, scores, hidden)
+            np.testing.assert_array_equal(steps["masked"], scores)
+    heads = Attention(query=normal(2, 6), key=normal(7, 6), value=normal(7, 6), heads=2)
+    assert tuple(axes(heads)) == heads.step_names()
+
+
+def test_settings_are_those_in_force() -> None:
+    keys: dict[str, Any] = {"query": normal(2, 5), "key": normal(7, 5), "value": normal(7, 3)}
+    for changes, expected in (
+        ({}, {"scale": "auto", "similarity": "scaled-dot", "normalizer": "softmax"}),
+        ({"scale": 0.25}, {"scale": 0.25, "temperature": 1.0, "softcap": None}),
+        ({"scale": "none", "softcap": 3.0}, {"scale": "none", "softcap": 3.0}),
+        ({"similarity": "dot"}, {"scale": "none", "similarity": "dot"}),
+        ({"temperature": 2.0, "masked_row": "nan"}, {"temperature": 2.0, "masked_row": "nan"}),
+    ):
+        settings = load(**keys, **changes).settings()
+        assert {name: settings[name] for name in expected} == expected
+    assert load(scores=normal(2, 7)).settings()["similarity"] == "given"
+
+
+@pytest.mark.parametrize("lead", [(), (3,)])
+def test_a_sink_takes_its_share_and_is_no_key(lead: Lead) -> None:
+    scores, sinks = normal(*lead, 2, 7), np.array([[[0.5]], [[-1.0]], [[2.0]]])
+    sink = sinks if lead else sinks[0]
+    problem = Attention(scores=scores, sink=sink, head_axis=bool(lead))
+    weights = {step.name: step.value for step in run(problem.steps(np))}["weights"]
+    exponentials = np.exp(scores)
+    expected = exponentials / (exponentials.sum(axis=-1, keepdims=True) + np.exp(sink))
+    np.testing.assert_allclose(weights, expected, rtol=1e-13)
+
+
+def test_a_key_that_is_left_out_keeps_its_value_to_itself() -> None:
+    """Elsewhere 0 times infinity is NaN, and what is not finite reaches every feature of it."""
+    weights = np.array([[[0.5, 0.0, 0.5, 0.0], [0.0, 0.25, 0.5, 0.25]]])
+    left_out = np.array([[[False, True, False, False], [True, False, False, False]]])
+    for bad in (np.nan, np.inf, -np.inf):
+        for place in range(4):
+            value = normal(1, 4, 3)
+            value[0, place, 1] = bad
+            for out in (left_out, None):
+                with np.errstate(invalid="ignore"):
+                    got = weighted_sum(weights, value, out, np)
+                for i, j in np.ndindex(2, 3):
+                    total = 0.0
+                    for key in range(4):
+                        if out is None or not out[0, i, key]:
+                            total += float(weights[0, i, key]) * float(value[0, key, j])
+                    assert got[0, i, j] == pytest.approx(total, nan_ok=True)
+
+
+def test_a_step_that_is_changed_is_what_the_recipe_goes_on_with() -> None:
+    problem = Attention(scores=normal(2, 7), value=normal(7, 3))
+
+    def doubled(step: Step) -> Any:
+        return step.value * (2 if step.name == "weights" else 1)
+
+    plain, changed = (
+        {step.name: step.value for step in run(problem.steps(np), change)}
+        for change in (None, doubled)
+    )
+    np.testing.assert_array_equal(changed["weights"], 2 * plain["weights"])
+    np.testing.assert_allclose(changed["output"], 2 * plain["output"])
+
+
+def test_a_table_of_places_that_all_queries_share_serves_some_of_them() -> None:
+    turn = (np.full((1, 1), 0.6), np.full((1, 1), 0.8), np.ones((7, 1)), np.zeros((7, 1)))
+    keys = {"query": normal(5, 4), "key": normal(7, 4), "value": normal(7, 3)}
+    whole = Attention(**keys, rotary=Rotary(*turn))
+    part = only(whole, range(2, 4))
+    assert part.n_queries == 2
+    np.testing.assert_allclose(result(part.steps(np)), result(whole.steps(np))[2:4], rtol=1e-13)

@@ -172,6 +172,7 @@ def test_vectors_that_are_wide_enough_need_no_embedding() -> None:
     del keys["embedding"], keys["patch"]
     trace = attend(**keys)
     assert trace.names[:2] == ("patches", "tokens")
+    assert trace.names == trace.problem.step_names()
     assert trace["tokens"].shape == (7, D)
     np.testing.assert_array_equal(trace["tokens"][0], keys["class_token"])
     np.testing.assert_array_equal(trace["tokens"][1:], keys["input"].reshape(6, D))
@@ -197,6 +198,7 @@ def test_what_is_made_of_the_class_token_is_made_of_the_first_vector() -> None:
         np.testing.assert_allclose(trace["output"], last[..., 0, :] @ head + bias, rtol=1e-12)
         assert trace.step("pooled").axes == (*axes, "feature")
         assert trace.step("output").axes == (*axes, "class")
+        assert trace.names == trace.problem.step_names()
         assert trace.problem.sizes()["query"] == N + 1
         traits = trace.problem.traits()
         assert (traits["head"], traits["head_bias"]) == (True, True)
