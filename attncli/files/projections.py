@@ -193,9 +193,10 @@ def attention_tables(state: Mapping[str, Tensor]) -> Tables:
     else:
         parts = [_table(state, f"{letter}_proj_weight") for letter in "qkv"]
     tables.weights = {name: part.T for name, part in zip(NAMES, parts, strict=False)}
-    _check_vectors(state, [part.shape[0] for part in parts])
+    widths = [part.shape[0] for part in parts]
+    _check_vectors(state, widths)
     if "in_proj_bias" in state:
-        biases = np.split(state["in_proj_bias"], 3)
+        biases = np.split(state["in_proj_bias"].reshape(-1), np.cumsum(widths)[:-1])
         tables.biases = dict(zip(NAMES, biases, strict=False))
     tables.weights["output"] = _table(state, "out_proj.weight").T
     if "out_proj.bias" in state:
