@@ -1,5 +1,6 @@
 """A state_dict of PyTorch's attention, and tables in a problem: which are refused, and why."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,30 @@ def test_a_projection_is_a_table_or_a_list_of_tables() -> None:
         with pytest.raises(InputError, match=f"a table for each head, {name} has not") as caught:
             read(projections=each | {name: np.eye(3)})
         assert caught.value.found == ", ".join(sorted(each.keys() - {name}))
+
+
+def test_heads_are_as_many_as_there_are_tables() -> None:
+    each = dict.fromkeys(("query", "key", "value"), np.ones((2, 3, 4)))
+    assert read(projections=each, heads=2, kv_heads=2).n_heads == 2
+    for key, name in (("heads", "query"), ("kv_heads", "key")):
+        with pytest.raises(InputError) as caught:
+            read(projections=each, **{key: 3})
+        assert caught.value.what == f"{key} is 3, projections.{name} has 2 tables"
+        assert caught.value.expected == f"a table for each head, 3, or {key}: 2"
+        assert caught.value.found == "2"
+    assert read(projections={"query": np.eye(3), "key": np.eye(3)}, heads=1).n_heads is None
+
+
+def test_six_names_are_shown_of_those_that_are_there(tmp_path: Path) -> None:
+    state = {name: APART[name] for name in ("q_proj_weight", "k_proj_weight", "v_proj_weight")}
+    state |= {"in_proj_bias": np.ones(8), "bias_k": np.ones(2), "bias_v": np.ones(4)}
+    error = refusal(state | {"out_proj.bias": np.ones(2)})
+    assert (error.what, error.found) == ("parameters has no out_proj.weight", ", ".join(state))
+    np.savez(tmp_path / "s.npz", **{f"t{n}": np.eye(2) for n in range(7)})
+    entries = {"parameters": Entry("s.npz:x."), "heads": Entry(1)}
+    with pytest.raises(InputError, match=r"no tensor whose name begins with 'x\.'") as caught:
+        read_tables(Source(entries, tmp_path))
+    assert caught.value.expected == "the beginning of a name: t0, t1, t2, t3, t4, t5"
 
 
 def test_a_bias_goes_with_a_table() -> None:
