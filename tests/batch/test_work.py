@@ -118,7 +118,7 @@ def test_a_small_output_waits_for_others_a_large_one_is_put_in_place(
 ) -> None:
     around = Surroundings(Stage(8 * N_QUERIES * D_V + most))
     record = work.run(job, Settings(), around)
-    assert (record.status, len(around.stage), job.path.exists()) == ("ok", waits, not waits)
+    assert (record.status, job.path.exists()) == ("ok", not waits)
     assert around.stage.settle() == []
     assert hash_of(job.path) == record.sha256
     assert 0 < record.seconds < 60

@@ -2,11 +2,13 @@
 
     pip install cosmic-ray coverage psutil
     COVERAGE_FILE=/tmp/measured/data coverage run --rcfile=tests/mutation/coverage.ini \
-        -m pytest -p tests.mutation.contexts --deselect tests/batch/test_kills.py
+        -m pytest -p tests.mutation.contexts --deselect tests/batch/test_kills.py \
+        --deselect tests/fuzz/test_fuzz.py --deselect tests/faults/test_signals.py
     COVERAGE_FILE=/tmp/measured/data coverage combine /tmp/measured
     python -m tests.mutation --measured /tmp/measured --sample 1000 attncli/core attncli/files
 
-(The kills count what a process writes, and would count what coverage writes, too.) Prints the share
+(The kills count what a process writes, and would count what coverage writes, too; the other two
+look at the clock, and coverage is slow.) Prints the share
 of mutants that a test kills, with the survivors; `--results` keeps a line of JSON for each, and a
 second run with the same file goes on where it stopped. A share of the mutants are none (`none`):
 what "kills" those is a test that fails by itself.
