@@ -287,3 +287,9 @@ def test_the_three_streams_have_their_numbers(
     monkeypatch.setattr(module.os, "dup", dup)
     commit(Path(f"/dev/{name}"), new)
     assert (asked, Path("taken").read_bytes()) == ([number], b"new")
+
+
+def test_half_a_character_is_no_name() -> None:
+    with pytest.raises(OutputError, match="cannot write"):
+        commit(Path("half \ud800.npz"), lambda file: file.write(b"numbers"))
+    assert os.listdir() == []
