@@ -352,3 +352,25 @@ def test_traits_name_the_projections_that_have_a_bias() -> None:
     )
     assert problem.traits()["projected"] == ["query", "key", "value"]
     assert problem.traits()["shifted"] == ["key"]
+
+
+def test_the_place_of_a_zero_vector_is_that_among_its_vectors() -> None:
+    query = np.ones((2, 3, 5, 2))
+    query[1, 2, 4] = 0
+    key = np.ones((2, 3, 7, 2))
+    with pytest.raises(RefusedError, match="query 4 "):
+        attend(query=query, key=key, value=key, similarity="cosine")
+    key[0, 1, 6] = 0
+    with pytest.raises(RefusedError, match="key 6 "):
+        attend(query=np.ones_like(query), key=key, value=key, similarity="cosine")
+
+
+def test_a_zero_key_is_asked_for_where_some_query_head_looks_at_it() -> None:
+    query, key = np.ones((2, 6, 5, 2)), np.ones((2, 3, 7, 2))
+    key[1, 2, 3] = 0
+    seen = np.ones((2, 6, 5, 7), dtype=bool)
+    seen[1, 4:6, :, 3] = False  # the two query heads of key head 2
+    attend(query=query, key=key, value=key, mask=seen, similarity="cosine")
+    seen[1, 5, 0, 3] = True
+    with pytest.raises(RefusedError, match="key 3 "):
+        attend(query=query, key=key, value=key, mask=seen, similarity="cosine")

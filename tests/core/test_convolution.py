@@ -326,3 +326,18 @@ def test_what_does_not_fit_is_refused_by_name(changes: dict[str, Any], words: st
 def test_the_layout_of_images_means_nothing_to_an_attention() -> None:
     with pytest.raises(InputError, match="about a picture, and there is no input"):
         attend(scores=[[1.0, 2.0]], layout="chw")
+
+
+def test_the_falloff_is_the_largest_difference_of_each_sharpness() -> None:
+    rng = np.random.default_rng(11)
+    problem = {
+        "kind": "convolution",
+        "image": rng.normal(size=(5, 7, 2)),
+        "kernel": rng.normal(size=(3, 2, 3, 3)),
+    }
+    trace = attend(**problem, sharpness=3.0)
+    trials, measured = np.moveaxis(np.asarray(trace["falloff"]), -1, 0)
+    assert [*trials] == sorted({0.5, 1, 2, 3, 4, 8, 16, 32, 64})
+    for trial, found in zip(trials, measured, strict=True):
+        alone = attend(**problem, sharpness=float(trial))
+        assert found == pytest.approx(np.abs(alone["difference"]).max(), rel=1e-9, abs=1e-12)

@@ -188,6 +188,7 @@ def test_a_tile_that_nobody_sees_is_skipped_without_arithmetic() -> None:
         (3, [2**-4, 2**-8, 2**-2]),
         (6, [2**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3]),
         (12, [*(2**-k for k in range(1, 9)), 2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5]),
+        (15, [*(2**-k for k in range(1, 9)), *(2 ** -(k + 0.5) for k in range(7))]),
     ],
 )
 def test_alibi_slopes_are_the_published_ones(n_heads: int, expected: list[float]) -> None:
@@ -270,3 +271,13 @@ def test_an_entry_is_picked_from_the_right_and_what_is_one_serves_all() -> None:
     np.testing.assert_array_equal(masking.picked(table[:, 0], (4, 2)), table[2, 0])
     for whole in (table[0, 0], 3, None):
         assert masking.picked(whole, (1, 2)) is whole
+
+
+def test_heads_that_share_a_relative_table_all_have_its_one_row() -> None:
+    table = np.array([[3.0, 5.0, 7.0]])
+    alone = Relative(Places(0), table[0]).bias(range(2), range(3), np)
+    for head in range(4):
+        of_head = Relative(Places(0), table).entry((head,))
+        np.testing.assert_array_equal(of_head.bias(range(2), range(3), np), alone)
+    two = Relative(Places(0), np.array([[3.0, 5.0, 7.0], [1.0, 2.0, 4.0]]))
+    np.testing.assert_array_equal(two.entry((1,)).table, [1.0, 2.0, 4.0])
