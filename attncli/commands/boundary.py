@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
+from attncli.commands.terminal import colored
 from attncli.errors import AttncliError, known
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -99,9 +100,6 @@ class _Heedless:
 def _prepare_streams() -> None:
     """No letter that a terminal lacks, and no closed stream, ends a run with a traceback."""
     codecs.register_error("spelled", _spelled)
-    if os.environ.get("NO_COLOR"):
-        # Typer's help would still be bold; what it looks at is read when it is first imported.
-        os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
     if sys.stdout is None:
         sys.stdout = _Closed()
     if sys.stderr is None:
@@ -111,6 +109,10 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="spelled")
     if not isinstance(sys.stderr, _Heedless):
         sys.stderr = _Heedless(sys.stderr)
+    with suppress(ValueError):  # a stream that somebody closed
+        if not colored("auto", cast(TextIO, sys.stdout)):
+            # Typer's help would still be bold; it reads this when its help is first asked for.
+            os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:

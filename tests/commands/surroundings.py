@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 
 from attncli.commands import COMMANDS as NINE
 from attncli.commands.boundary import run
@@ -171,6 +172,7 @@ COLOURS: Mapping[str, tuple[Mapping[str, str], bool, bool]] = {
     "terminal, dumb": ({"TERM": "dumb"}, True, False),
 }
 """Variables; whether the streams are terminals; whether colour is on."""
+VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR", "TERM")
 ENCODINGS = ("utf-8", "latin-1", "ascii")
 WIDTHS = (20, 40, 60, 80, 140, 200)
 
@@ -202,8 +204,11 @@ def surrounded(
     """stdout and stderr of a run under these settings; stdin has Enter as often as it is asked."""
     variables, terminal, _ = COLOURS[colour]
     with patch.context() as changed:
-        for variable in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR", "TERM"):
+        for variable in (*VARIABLES, "_TYPER_FORCE_DISABLE_TERMINAL"):
             changed.delenv(variable, raising=False)
+        # Typer looks at them when its help is first asked for: each run is as the first.
+        changed.delitem(sys.modules, "typer.rich_utils", raising=False)
+        changed.delattr(typer, "rich_utils", raising=False)
         for variable, value in {"COLUMNS": str(width), **variables}.items():
             changed.setenv(variable, value)
         streams = Stream(encoding, terminal=terminal), Stream(encoding, terminal=terminal)
