@@ -110,7 +110,7 @@ def _prepare_streams() -> None:
     if not isinstance(sys.stderr, _Heedless):
         sys.stderr = _Heedless(sys.stderr)
     with suppress(ValueError):  # a stream that somebody closed
-        if not colored("auto", cast(TextIO, sys.stdout)):
+        if not colored("auto", cast("TextIO", sys.stdout)):
             # Typer's help would still be bold; it reads this when its help is first asked for.
             os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
 
