@@ -36,8 +36,7 @@ def tensors(source: str) -> dict[str, Tensor]:
 def each_tensor(source: str) -> Iterator[tuple[str, Tensor]]:
     """The same one after the other, so that an archive's need not lie in memory together."""
     if is_problem(source):
-        base = Path() if source == "-" else Path(source).parent
-        yield from problem_tensors(Source(read_entries(source), base)).items()
+        yield from problem_tensors(_opened(source)).items()
         return
     file, colon, name = source.rpartition(":")
     if colon and is_problem(file) and not os.path.exists(source):
@@ -54,6 +53,14 @@ def each_tensor(source: str) -> Iterator[tuple[str, Tensor]]:
         return
     name = source.rpartition(":")[2] if ":" in source else path.stem
     yield name, load(source, Path(), Place(source)).array
+
+
+def _opened(source: str) -> Source:
+    """A problem file; or a table as a problem: the tensor of its name, else the input."""
+    if is_problem(source):
+        return Source(read_entries(source), Path() if source == "-" else Path(source).parent)
+    name = FOREIGN.get(Path(source).stem, Path(source).stem)
+    return Source({name if name in KEYS else "input": Entry(Reference(source), Place(source))})
 
 
 def problem_tensors(source: Source) -> dict[str, Tensor]:
@@ -140,14 +147,8 @@ def _table_writer(suffix: str, table: Loaded) -> Callable[[BinaryIO], object]:
 
 def _document(source: str, suffix: str) -> str:
     """A problem file with every tensor inside it."""
-    problem = None
-    if is_problem(source):
-        problem = Source(read_entries(source), Path() if source == "-" else Path(source).parent)
-    elif Path(source).suffix.lower() in TABLES:
-        name = FOREIGN.get(Path(source).stem, Path(source).stem)
-        entry = Entry(Reference(source), Place(source))
-        problem = Source({name if name in KEYS else "input": entry})
-    if problem is not None:
+    if is_problem(source) or Path(source).suffix.lower() in TABLES:
+        problem = _opened(source)
         arrays = problem_tensors(problem)
         content = _resolved(problem.entries, arrays)
         if (names := problem.table_names()) and isinstance(content.get("labels", {}), dict):
